@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,12 @@ def build_stubs() -> None:
     # Imported here: the build environment has it, a plain import of this file need not.
     from grpc_tools import protoc  # noqa: PLC0415
 
-    plugin = Path(sys.executable).parent
     arguments = [
         "protoc",
         f"--proto_path={PROTO_ROOT}",
         f"--proto_path={importlib.resources.files('grpc_tools') / '_proto'}",
-        f"--plugin=protoc-gen-mypy={plugin / 'protoc-gen-mypy'}",
-        f"--plugin=protoc-gen-mypy_grpc={plugin / 'protoc-gen-mypy_grpc'}",
+        f"--plugin=protoc-gen-mypy={_plugin('protoc-gen-mypy')}",
+        f"--plugin=protoc-gen-mypy_grpc={_plugin('protoc-gen-mypy_grpc')}",
         f"--python_out={PROTO_ROOT}",
         f"--grpc_python_out={PROTO_ROOT}",
         f"--mypy_out={PROTO_ROOT}",
@@ -36,6 +37,16 @@ def build_stubs() -> None:
         raise SystemExit(message)
     (PROTO_ROOT / "qarax_proto" / "__init__.py").write_text('"""Built from proto/; do not edit."""\n')
     (PROTO_ROOT / "qarax_proto" / "py.typed").touch()
+
+
+def _plugin(name: str) -> str:
+    """The plugin beside this Python, or on PATH, where pip puts those of an isolated build."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(name, path=os.pathsep.join((str(beside), os.environ.get("PATH", ""))))
+    if found is None:
+        message = f"{name} is missing: pip install mypy-protobuf"
+        raise SystemExit(message)
+    return found
 
 
 class StubsHook(BuildHookInterface):  # type: ignore[type-arg]
