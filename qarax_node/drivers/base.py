@@ -9,10 +9,16 @@ The next step down is the driver's own `process.py` (spawn through the keeper) a
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qarax_node.errors import NodeError
+from qarax_node.processes import Exit as Exit  # noqa: PLC0414  part of this interface
+from qarax_node.processes import Process as Process  # noqa: PLC0414  part of this interface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 class Status(enum.StrEnum):
@@ -64,21 +70,8 @@ class StopHow(enum.StrEnum):
     INFERRED = "inferred"
 
 
-class DriverError(Exception):
-    """A refusal or failure in the operator's words.
-
-    Attributes:
-        code: stable snake_case word, e.g. `kernel_missing`.
-        field: the NewVm field at fault, or "".
-        kind: `invalid` (the spec or a file breaks a rule), `state` (wrong state), `exhausted`
-            (memory, disk, descriptors), `unavailable` (try again later) or `timeout` (outcome unknown).
-    """
-
-    def __init__(self, sentence: str, *, code: str, kind: str = "invalid", field: str = "") -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.kind = kind
-        self.field = field
+class DriverError(NodeError):
+    """A driver's refusal or failure."""
 
 
 @dataclass(frozen=True)
@@ -155,24 +148,6 @@ class MachineSpec:
     disks: tuple[DiskSpec, ...] = ()
     networks: tuple[NetworkSpec, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Process:
-    """The VMM of a VM, named so that a reused pid is never taken for it."""
-
-    pid: int
-    start_time: int
-    boot_id: str
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How the keeper saw a VMM end: a wait status, or None when nobody saw it."""
-
-    pid: int
-    status: int | None
-    time: float
 
 
 @dataclass(frozen=True)

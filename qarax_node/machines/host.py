@@ -1,0 +1,285 @@
+"""The VMs of this host together: created, found again after a restart, deleted; who is told.
+
+Settling one VM is `machine.py`; what a restart finds is `adoption.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import TYPE_CHECKING
+
+from qarax_node.drivers.base import StopHow
+from qarax_node.drivers.simulated import SimulatedDriver
+from qarax_node.errors import NodeError
+from qarax_node.keeper_client import KeeperError
+from qarax_node.machines import adoption, preflight, stopping
+from qarax_node.machines import spec as specs
+from qarax_node.machines.ledger import Ledger
+from qarax_node.machines.machine import Machine, Surroundings
+from qarax_node.machines.node_file import NodeFile
+from qarax_node.machines.record import Record, Run
+from qarax_node.machines.watchers import Watchers
+from qarax_node.network import interfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from qarax_proto import node_pb2
+
+    from qarax_node.drivers.base import Driver, Observation
+    from qarax_node.drivers.registry import Registry
+    from qarax_node.keeper_client import Detached, KeeperClient, KeeperExit
+    from qarax_node.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
+ADOPTION_SECONDS = 1.5
+MOST_AT_ONCE = 32
+MOST_STARTS_AT_ONCE = 4
+
+
+class Host:
+    """Every VM of this node. `keeper` is None for a simulated host."""
+
+    def __init__(self, settings: Settings, registry: Registry, keeper: KeeperClient | None) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.keeper = keeper
+        self.watchers = Watchers()
+        self.strangers: list[str] = []
+        self.node = NodeFile(settings.runtime_dir)
+        self._around = Surroundings(registry, keeper, settings.macvtap_parent, self._changed)
+        self._machines: dict[str, Machine] = {}
+        self.on_removed: Callable[[str], None] = lambda _: None
+        self._creating: dict[str, asyncio.Lock] = {}
+        self._generation = 0
+        self._generations: dict[str, int] = {}
+        self._ledger = None if keeper is None else Ledger(keeper, self._exit, lambda: self.watchers.touch(""))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._autostarts = asyncio.Semaphore(MOST_STARTS_AT_ONCE)
+
+    def machines(self) -> list[Machine]:
+        return list(self._machines.values())
+
+    def find(self, vm_id: str) -> Machine | None:
+        return self._machines.get(vm_id)
+
+    def get(self, vm_id: str) -> Machine:
+        """The VM of this id. Raises NodeError `vm_missing`."""
+        machine = self._machines.get(vm_id)
+        if machine is None:
+            raise NodeError(f"there is no VM {vm_id!r} on this node", code="vm_missing", kind="missing")
+        return machine
+
+    def generation(self, vm_id: str) -> int:
+        """Grows with every change of this VM on this node, over restarts too."""
+        return self._generations.get(vm_id, self.node.facts.starts << 32)
+
+    def _changed(self, machine: Machine) -> None:
+        self._generation += 1
+        self._generations[machine.vm_id] = (self.node.facts.starts << 32) + self._generation
+        self.watchers.touch(machine.vm_id)
+        if self.keeper is not None:
+            said = f"{machine.status}, {machine.reason}" if machine.reason else machine.status
+            LOGGER.info("VM %s: %s", machine.vm_id, said)
+
+    def console_lost(self, lost: Detached) -> None:
+        """The keeper cannot get a console back: the VM runs on, and says so."""
+        machine = self._machines.get(lost.vm_id)
+        if machine is not None and machine.run is not None:
+            machine.changed(reason=lost.reason)
+
+    def noticed(self, vm_id: str, seen: Observation) -> None:
+        """A driver saw something change."""
+        machine = self._machines.get(vm_id)
+        if machine is not None:
+            machine.noticed(seen)
+
+    @property
+    def degraded(self) -> str:
+        """Why this node cannot do all it should; "" when it can."""
+        if self.node.degraded:
+            return self.node.degraded
+        if self.keeper is not None and not self.keeper.connected:
+            return f"the keeper at {self.settings.keeper_socket} does not answer: no VM can be started"
+        return ""
+
+    async def load(self) -> None:
+        """Find every VM again. Returns when all are adopted, or soon after with the slow ones `unknown`."""
+        self.node.begin()
+        if self._ledger is not None:
+            await self._ledger.open()
+        leftovers = []
+        waits = []
+        turns = asyncio.Semaphore(MOST_AT_ONCE)
+        for directory in sorted(self.settings.runtime_dir.iterdir()):
+            if not _is_vm_id(directory.name) or not directory.is_dir():
+                continue
+            record = Record(directory, durable=self.keeper is not None)
+            wanted = record.spec()
+            if wanted is None:
+                leftovers.append(directory.name)
+                continue
+            run = record.run() or self._half_started(directory.name, wanted)
+            driver = self.registry.find_or_absent(run.driver if run else wanted.driver)
+            try:
+                machine = self._add(directory.name, record, wanted, driver)
+            except NodeError as error:
+                leftovers.append(f"{directory.name} ({error})")
+                continue
+            waits.append(self._task(self._adopt(machine, run, turns)))
+        if waits:
+            await asyncio.wait(waits, timeout=ADOPTION_SECONDS)
+        if self.keeper is not None:
+            self.strangers = await asyncio.to_thread(
+                adoption.find_strangers, self.settings.runtime_dir, self.machines(), leftovers
+            )
+        LOGGER.info(
+            "%d VMs found, %d running", len(self._machines), sum(m.run is not None for m in self.machines())
+        )
+
+    async def _adopt(self, machine: Machine, run: Run | None, turns: asyncio.Semaphore) -> None:
+        async with turns:
+            await adoption.adopt(machine, run, {} if self._ledger is None else self._ledger.missed)
+        if machine.wanted.autostart and machine.last_stop is not None and machine.run is None:
+            await self._autostart(machine)
+
+    def _half_started(self, vm_id: str, wanted: node_pb2.VmSpec) -> Run | None:
+        """A VMM that the keeper started and the node did not live to record."""
+        process = None if self._ledger is None else self._ledger.running.get(vm_id)
+        if process is None:
+            return None
+        return Run(process, self.registry.find_or_absent(wanted.driver).facts.name, 0)
+
+    async def _autostart(self, machine: Machine) -> None:
+        """After a host reboot the keeper may come up later than this node."""
+        if machine.last_stop is None or machine.last_stop.how is not StopHow.HOST_REBOOT:
+            return
+        try:
+            async with self._autostarts:
+                if self.keeper is not None:
+                    await self.keeper.connect()
+                if self.find(machine.vm_id) is machine:
+                    await machine.start()
+        except (NodeError, KeeperError) as error:
+            LOGGER.warning("VM %s is not started again after the host's reboot: %s", machine.vm_id, error)
+            machine.changed(reason=f"the host was rebooted; starting it again failed: {error}")
+
+    def _exit(self, ended: KeeperExit) -> None:
+        machine = self._machines.get(ended.vm_id)
+        if machine is not None:
+            machine.exit_recorded(ended)
+
+    def _task(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOGGER.error("%s", error, exc_info=error)
+
+    def _add(self, vm_id: str, record: Record, wanted: node_pb2.VmSpec, driver: Driver) -> Machine:
+        machine = Machine(vm_id, record, wanted, driver, self._around)
+        self._machines[vm_id] = machine
+        return machine
+
+    async def create(self, vm_id: str, wanted: node_pb2.VmSpec, *, preflight_only: bool) -> Machine | None:
+        """Preflight, directory and spec; again with the same spec gives the same VM. None: only checked."""
+        if not _is_vm_id(vm_id):
+            raise NodeError(f"{vm_id!r} is no UUID", code="vm_id_invalid", field="vm_id")
+        specs.check(wanted)
+        async with self._creating.setdefault(vm_id, asyncio.Lock()):
+            try:
+                return await self._create(vm_id, wanted, preflight_only=preflight_only)
+            finally:
+                self._creating.pop(vm_id, None)
+
+    async def _create(self, vm_id: str, wanted: node_pb2.VmSpec, *, preflight_only: bool) -> Machine | None:
+        there = self._machines.get(vm_id)
+        if there is not None and not preflight_only:
+            if there.digest != specs.digest(wanted):
+                raise NodeError(f"VM {vm_id} exists with another spec", code="vm_exists", kind="exists")
+            return there
+        driver = self.registry.find(wanted.driver)
+        directory = self.settings.runtime_dir / vm_id
+        spec = specs.machine_spec(vm_id, wanted, directory, self.settings.macvtap_parent)
+        await preflight.check(driver, wanted, spec, starting=False)
+        if preflight_only:
+            return None
+        record = Record(directory, durable=self.keeper is not None)
+        await asyncio.to_thread(record.create, wanted)
+        machine = self._add(vm_id, record, wanted, driver)
+        machine.changed()
+        return machine
+
+    async def delete(self, vm_id: str) -> None:
+        """End the VMM at once and remove all that belongs to the VM; one that is not there is fine."""
+        machine = self._machines.get(vm_id)
+        if machine is None:
+            if _is_vm_id(vm_id):
+                await self._delete_leftover(vm_id)
+            return
+        if machine.stopping is not None:
+            machine.stopping.shorten(0)
+        await machine.carry_out(self._delete(machine))
+
+    async def _delete(self, machine: Machine) -> None:
+        async with machine.lock:
+            if self._machines.get(machine.vm_id) is not machine:
+                return
+            machine.doing = "delete"
+            try:
+                await self._remove(machine)
+            finally:
+                machine.doing = ""
+
+    async def _remove(self, machine: Machine) -> None:
+        if machine.run is not None:
+            hard = stopping.Stop(0)
+            hard.forced = True
+            await stopping.force(machine)
+            await machine.settle(machine.ended.result(), hard)
+        await machine.driver.forget(machine.spec)
+        if isinstance(machine.driver, SimulatedDriver):
+            machine.driver.remove(machine.vm_id)
+        if self.keeper is not None:
+            await interfaces.remove(machine.vm_id, machine.spec.networks)
+            await self.keeper.forget(machine.vm_id, remove=True)
+        await asyncio.to_thread(machine.record.remove)
+        del self._machines[machine.vm_id]
+        self.watchers.touch(machine.vm_id)
+        self.on_removed(machine.vm_id)
+        LOGGER.info("VM %s: deleted", machine.vm_id)
+        self._generations.pop(machine.vm_id, None)
+
+    async def _delete_leftover(self, vm_id: str) -> None:
+        """What an interrupted create or delete left of this VM; a process is never touched."""
+        if self.keeper is not None and self.keeper.connected:
+            await self.keeper.forget(vm_id, remove=True)
+        await asyncio.to_thread(Record(self.settings.runtime_dir / vm_id).remove)
+
+    async def close(self, seconds: float) -> None:
+        """Let steps under way end, for so long; then let go without touching a guest."""
+        steps = [task for machine in self.machines() for task in machine.busy]
+        if steps:
+            await asyncio.wait(steps, timeout=seconds)
+        await self.registry.close()
+        if self._ledger is not None:
+            await self._ledger.close()
+        self.node.close()
+        for machine in self.machines():
+            machine.let_go()
+        for task in list(self._tasks):
+            task.cancel()
+
+
+def _is_vm_id(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False

@@ -1,0 +1,102 @@
+"""Which addresses a download may reach: names are resolved once, and the connection is pinned to the result.
+
+Used for the first request and again for every redirect, so no name can lead somewhere else between the check
+and the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from qarax_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+RESOLVE_SECONDS = 10.0
+
+
+def networks(given: Iterable[str]) -> list[Network]:
+    """The allowed networks. None given: every address that is reachable from the public internet."""
+    try:
+        return [ipaddress.ip_network(text, strict=False) for text in given]
+    except ValueError as error:
+        raise NodeError(f"allowed_networks: {error}", code="networks_invalid", field="source") from error
+
+
+def is_allowed(address: str, allowed: list[Network]) -> bool:
+    """Whether a download may connect to this address."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if allowed:
+        return any(parsed in network for network in allowed if network.version == parsed.version)
+    return parsed.is_global and not parsed.is_multicast
+
+
+def check_url(text: str) -> URL:
+    """An http or https URL with a host and without a password in it."""
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise NodeError(f"the source is no URL: {error}", code="source_invalid", field="source") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise NodeError(
+            "the source must be http:// or https:// with a host", code="source_invalid", field="source"
+        )
+    return url
+
+
+class PinnedResolver(AbstractResolver):
+    """Resolves a name once and remembers only what is allowed."""
+
+    def __init__(self, allowed: list[Network]) -> None:
+        self._allowed = allowed
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        except (OSError, TimeoutError) as error:
+            raise NodeError(
+                f"the name {host} cannot be resolved on this host: {error or 'no answer'}",
+                code="source_unreachable",
+                field="source",
+            ) from error
+        results: list[ResolveResult] = []
+        for its_family, _, protocol, _, address in found:
+            self.check(str(address[0]))
+            results.append(
+                ResolveResult(
+                    hostname=host,
+                    host=str(address[0]),
+                    port=port,
+                    family=its_family,
+                    proto=protocol,
+                    flags=socket.AI_NUMERICHOST,
+                )
+            )
+        return results
+
+    def check(self, address: str) -> None:
+        """Raise NodeError for an address that no download may reach."""
+        if not is_allowed(address, self._allowed):
+            raise NodeError(
+                f"the source is at {address}, which downloads may not reach; an administrator can allow its "
+                "network in allowed_networks",
+                code="source_forbidden",
+                field="source",
+            )
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
