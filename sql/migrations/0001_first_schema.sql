@@ -12,11 +12,15 @@ CREATE TABLE hosts (
     status text NOT NULL DEFAULT 'down'
         CHECK (status IN ('unknown', 'down', 'installing', 'installation_failed', 'initializing', 'up')),
     status_reason text,
+    -- whether its node answers; kept apart from `status`, for a host taken out of placement is still watched
+    reachable boolean NOT NULL DEFAULT false,
     -- who answered there first; another one is misidentified
     node_id text,
     boot_id text,
     versions jsonb NOT NULL DEFAULT '{}',
     drivers jsonb NOT NULL DEFAULT '[]',
+    -- the names of those that can be used, for placement
+    usable_drivers text [] NOT NULL DEFAULT '{}',
     cpus integer NOT NULL DEFAULT 0,
     memory_bytes bigint NOT NULL DEFAULT 0,
     -- the sum of the claims of its VMs, changed in the transaction of the claim
@@ -104,6 +108,9 @@ CREATE TABLE vms (
         CHECK (status IN ('unknown', 'created', 'running', 'paused', 'shutdown')),
     status_reason text,
     observed_generation bigint NOT NULL DEFAULT 0,
+    -- digests of the spec that its node was told last, and of the one that it keeps: two are drift
+    told_digest text,
+    observed_digest text,
     host_id uuid NOT NULL CONSTRAINT vms_host_known REFERENCES hosts (id),
     boot_vcpus integer NOT NULL CHECK (boot_vcpus BETWEEN 1 AND max_vcpus),
     max_vcpus integer NOT NULL,
@@ -183,8 +190,9 @@ CREATE TABLE events (
     subject_type text NOT NULL,
     subject_id uuid NOT NULL,
     subject_name text NOT NULL,
-    before jsonb,
-    after jsonb,
+    -- the resource as its GET gives it
+    before json,
+    after json,
     message text NOT NULL
 );
 CREATE INDEX events_by_subject ON events (subject_id, sequence);

@@ -1,0 +1,89 @@
+"""Open streams by token: only so many, and none for longer than its token is valid.
+
+A stream (events, a console) is let in once and then lives on for days, so its token is looked at again every
+few seconds; one that was revoked or has expired loses its streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+from aiohttp import web
+
+from qarax_server.api.services import DATABASE
+from qarax_server.control.tasks import end
+from qarax_server.database import Database
+from qarax_server.errors import DatabaseUnavailable, TooManyRequests
+from qarax_server.store import tokens
+from qarax_server.store.tokens import Token
+
+log = logging.getLogger(__name__)
+
+REVIEW_SECONDS = 2.0
+
+
+class Streams:
+    """What is open: token id → its requests."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[web.Request]] = {}
+
+    @contextlib.contextmanager
+    def opened(self, request: web.Request, token: Token, most: int) -> Iterator[None]:
+        """Count a stream for as long as its handler runs.
+
+        Raises:
+            TooManyRequests: the token has as many as it may have.
+        """
+        mine = self._open.setdefault(token.id, [])
+        if len(mine) >= most:
+            message = f"the token {token.name!r} has {most} open streams: close one first"
+            raise TooManyRequests(message, code="too_many_streams")
+        mine.append(request)
+        try:
+            yield
+        finally:
+            mine.remove(request)
+            if not mine:
+                self._open.pop(token.id, None)
+
+    async def review(self, database: Database) -> None:
+        """Cut the streams of tokens that are valid no more."""
+        if not self._open:
+            return
+        async with database.connection() as connection:
+            valid = await tokens.list_valid_ids(connection, self._open)
+        for token_id in self._open.keys() - valid:
+            for request in list(self._open[token_id]):
+                log.info("a stream of a token that is valid no more is cut: %s", request.path)
+                if request.transport is not None:
+                    request.transport.abort()
+
+
+STREAMS = web.AppKey("streams", Streams)
+
+
+def is_stream(request: web.Request) -> bool:
+    """Whether this request asks for an answer without an end."""
+    upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+    return upgrade or "text/event-stream" in request.headers.get("Accept", "") or "follow" in request.query
+
+
+async def reviewed(app: web.Application) -> AsyncIterator[None]:
+    """Review the streams for as long as the application serves (a `cleanup_ctx`)."""
+    reviewing = asyncio.create_task(_keep_reviewing(app))
+    yield
+    await end(reviewing)
+
+
+async def _keep_reviewing(app: web.Application) -> None:
+    while True:
+        await asyncio.sleep(REVIEW_SECONDS)
+        try:
+            await app[STREAMS].review(app[DATABASE])
+        except DatabaseUnavailable as error:
+            # nothing can be revoked meanwhile either
+            log.debug("the tokens of open streams were not looked at: %s", error)

@@ -1,0 +1,67 @@
+"""What every decision needs at hand, put together by the composition root."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from qarax_server.control.lease import Lease
+from qarax_server.control.tasks import Tasks
+from qarax_server.database import Database
+from qarax_server.models import Operation
+from qarax_server.nodes.channels import Nodes
+from qarax_server.settings import Settings
+
+
+class Mine:
+    """The operations that a task of this process is working on. `on_end` hears of each end."""
+
+    def __init__(self) -> None:
+        self.on_end: list[Callable[[], None]] = []
+        self._subjects: dict[str, str] = {}
+
+    def __contains__(self, operation_id: str) -> bool:
+        return operation_id in self._subjects
+
+    def begin(self, operation: Operation) -> None:
+        """From here on nobody else settles it."""
+        self._subjects[operation.id] = operation.subject_id
+
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[Callable[[Operation], None]]:
+        """Begin an operation inside a transaction; should its commit fail, it is nobody's."""
+        begun: list[Operation] = []
+
+        def begin(operation: Operation) -> None:
+            begun.append(operation)
+            self.begin(operation)
+
+        try:
+            yield begin
+        except BaseException:
+            for operation in begun:
+                self.end(operation)
+            raise
+
+    def end(self, operation: Operation) -> None:
+        """It is settled, or left to the reconciler."""
+        self._subjects.pop(operation.id, None)
+        for hear in self.on_end:
+            hear()
+
+    def subjects(self) -> set[str]:
+        """What is being worked on."""
+        return set(self._subjects.values())
+
+
+@dataclass
+class Core:
+    """The parts, and the work in hand."""
+
+    settings: Settings
+    database: Database
+    nodes: Nodes
+    lease: Lease
+    tasks: Tasks = field(default_factory=Tasks)
+    mine: Mine = field(default_factory=Mine)

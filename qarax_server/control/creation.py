@@ -1,0 +1,146 @@
+"""Making a VM: place it, keep it, then tell its node.
+
+Row, claim, decision and operation commit before the node hears of it; the idempotency key was noted even
+before. A node that refuses makes all of it undone. If this process dies in between, the reconciler takes the
+open operation up and calls `tell_node` again, which a node answers the same however often it is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from qarax_server.control import files, history, placement, settling
+from qarax_server.control.core import Core
+from qarax_server.control.failpoints import reach
+from qarax_server.control.files import Files
+from qarax_server.control.placement import Decision
+from qarax_server.control.verdicts import Needs
+from qarax_server.database import Connection, Transaction
+from qarax_server.errors import Conflict, Invalid, NotFound, QaraxError
+from qarax_server.models import NewVm, Operation, VmDisk, build
+from qarax_server.nodes.failures import is_refusal
+from qarax_server.store import hosts, operations, placements, vms
+
+SECONDS = 60.0
+
+
+def new_vm(body: Mapping[str, Any]) -> NewVm:
+    """Make the dataclass of a validated body."""
+    disks = tuple(build(VmDisk, disk) for disk in body.get("disks") or ())
+    return build(NewVm, {**body, "disks": disks, "networks": tuple(body.get("networks") or ())})
+
+
+async def preview(core: Core, new: NewVm) -> dict[str, Any]:
+    """Decide as `create` would, and change nothing."""
+    async with core.database.connection() as c:
+        decision = await _decide(core, c, new, whole=True)
+        decided_at = await placements.get_time(c)
+    return {"vm_id": None, "decided_at": decided_at, **decision.document()}
+
+
+async def create(core: Core, vm_id: str, new: NewVm) -> str:
+    """Make a VM and return its JSON text once its node has prepared it.
+
+    Raises:
+        Conflict: the name is taken.
+        Invalid: no host fits (`details["placement"]` says why), or the node refused.
+        NodeTimeout, NodeUnavailable: the outcome is open; the VM is there and gets settled.
+    """
+    core.lease.require()
+    return await core.tasks.finish(_create(core, vm_id, _with_addresses(vm_id, new)))
+
+
+async def tell_node(core: Core, operation: Operation) -> str:
+    """Let the node prepare a VM that is kept already, and settle its operation."""
+    async with core.database.connection() as c:
+        vm = await vms.get_vm(c, operation.subject_id)
+        host = await hosts.get_host(c, vm.host_id)
+        found = await files.resolve(c, vm.boot_source_id, vm.disks, core.settings.vm_defaults)
+    try:
+        observed = await core.nodes.of(host).create_vm(vm, found.boot, found.disks)
+    except QaraxError as error:
+        if is_refusal(error):
+            await settling.undo_creation(core, operation, host.id, error.message)
+            raise _as_invalid(error) from error
+        raise
+    reach("create.answered")
+    return await settling.succeed(core, operation, host.id, observed)
+
+
+async def _create(core: Core, vm_id: str, new: NewVm) -> str:
+    with core.mine.beginning() as begin:
+        async with core.database.transaction() as tx:
+            operation = await _keep(core, tx, vm_id, new)
+            begin(operation)
+    reach("create.kept")
+    try:
+        return await tell_node(core, operation)
+    finally:
+        core.mine.end(operation)
+
+
+async def _keep(core: Core, tx: Transaction, vm_id: str, new: NewVm) -> Operation:
+    decision, host_id, driver = await _claim(core, tx, new)
+    reach("create.claimed")
+    await vms.insert_vm(tx, vm_id, new, host_id, driver)
+    await placements.insert_placement(tx, vm_id, decision.document())
+    subject = ("vm", vm_id, new.name)
+    operation = await operations.insert_operation(tx, subject, "create", {}, SECONDS)
+    history.record_started(tx, operation, None)
+    reach("create.inserted")
+    return operation
+
+
+async def _claim(core: Core, tx: Transaction, new: NewVm) -> tuple[Decision, str, str]:
+    """Decide and claim until one of both says that there is no room: exact, without ever skipping a host."""
+    limits = core.settings.placement
+    while True:
+        decision = await _decide(core, tx, new)
+        if decision.host_id is None or decision.driver is None:
+            table = {"vm_id": None, "decided_at": await placements.get_time(tx), **decision.document()}
+            raise Invalid(decision.message, code="no_host_fits", details={"placement": table})
+        claimed = await hosts.claim_host(
+            tx,
+            decision.host_id,
+            vcpus=new.boot_vcpus,
+            memory=memory_of(new),
+            cpu_overcommit=limits.cpu_overcommit,
+            memory_overcommit=limits.memory_overcommit,
+        )
+        if claimed:
+            return decision, decision.host_id, decision.driver
+
+
+async def _decide(core: Core, c: Connection, new: NewVm, *, whole: bool = False) -> Decision:
+    found: Files = await files.resolve(c, new.boot_source_id, new.disks, core.settings.vm_defaults)
+    needs = Needs(new.boot_vcpus, memory_of(new), new.driver, found.homes)
+    return placement.decide(await hosts.list_candidates(c), needs, core.settings.placement, whole=whole)
+
+
+def memory_of(new: NewVm) -> int:
+    """What a VM may come to use; the same sum as in `delete_vm` of sql/queries/vms.sql."""
+    return new.memory_size + (new.memory_hotplug_size or 0)
+
+
+def _with_addresses(vm_id: str, new: NewVm) -> NewVm:
+    """Give every interface without a MAC one that stays the same over restarts."""
+    networks = [
+        {**network, "mac": network.get("mac") or _mac(vm_id, network["id"])} for network in new.networks
+    ]
+    return replace(new, networks=tuple(networks))
+
+
+def _mac(vm_id: str, network_id: str) -> str:
+    """A locally administered unicast address out of what never changes."""
+    digest = hashlib.sha256(f"{vm_id}/{network_id}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *digest[:3]))
+
+
+def _as_invalid(error: QaraxError) -> QaraxError:
+    """A node's refusal of a new VM is about its body, whatever the node calls it."""
+    if isinstance(error, Conflict | NotFound):
+        return Invalid(error.message, code=error.code, errors=error.errors)
+    return error

@@ -1,0 +1,150 @@
+"""The end of an operation: what was observed, the operation's outcome and their events, in one transaction.
+
+Used by whoever brings an operation to its end: the action itself, or the reconciler after a crash. Rows are
+locked in one order everywhere (host, VM, operation, then the events' lock), so nobody waits in a circle.
+"""
+
+from __future__ import annotations
+
+from qarax_server.control import history
+from qarax_server.control.core import Core
+from qarax_server.control.failpoints import reach
+from qarax_server.control.transitions import ACTIONS
+from qarax_server.database import Transaction
+from qarax_server.errors import Busy, Conflict
+from qarax_server.models import Observation, Operation
+from qarax_server.store import hosts, operations, orphans, vms
+
+TELLING = frozenset({"create", "start"})
+DONE = {name: action.done for name, action in ACTIONS.items()} | {"create": "was made"}
+OUTCOMES = {
+    "obeyed": "the guest obeyed after {seconds:.1f} s",
+    "forced": "forced after {seconds:.1f} s",
+    "guest_poweroff": "the guest had powered itself off",
+    "crashed": "the VMM had died",
+    "host_reboot": "the host had rebooted",
+    "inferred": "nobody saw it end",
+}
+
+
+def describe_stop(observed: Observation) -> tuple[str, str]:
+    """Return how a VM was stopped, as the contract's word and as a sentence."""
+    template = OUTCOMES.get(observed.stop_how, "it is shut down")
+    sentence = template.format(seconds=observed.stop_seconds)
+    if observed.stop_how in {"crashed", "inferred"} and observed.stop_detail:
+        sentence = f"{sentence}: {observed.stop_detail}"
+    return observed.stop_how or "done", sentence
+
+
+async def succeed(core: Core, operation: Operation, host_id: str, observed: Observation) -> str:
+    """Settle an action that reached its goal and return the VM's JSON text.
+
+    Raises:
+        Conflict: a stronger action took over in the meantime.
+        NotFound: the VM was deleted in the meantime.
+    """
+    outcome, reason = ("done", None) if operation.action != "stop" else describe_stop(observed)
+    async with core.database.transaction() as tx:
+        if operation.action in TELLING:
+            await vms.update_told(tx, operation.subject_id, observed.spec_digest)
+        else:
+            await vms.lock_vm(tx, operation.subject_id)
+        before = await tx.snapshot("vm", operation.subject_id)
+        changes = await vms.update_observed(tx, [(host_id, observed)])
+        settled = await operations.settle_operation(tx, operation.id, "succeeded", outcome, reason)
+        if settled is None:
+            history.record_observed(tx, changes)
+        else:
+            history.record_operation(tx, settled)
+            message = f"{operation.subject_name} {DONE[operation.action]}" + (f": {reason}" if reason else "")
+            history.record_vm(
+                tx, operation.action, (operation.subject_id, operation.subject_name), message, before
+            )
+            reach(f"{operation.action}.settling")
+    async with core.database.connection() as c:
+        if settled is None:
+            _check_outcome(operation, await operations.get_operation(c, operation.id))
+        return await vms.get_vm_document(c, operation.subject_id)
+
+
+async def fail(
+    core: Core, operation: Operation, reason: str, observed: tuple[str, Observation] | None = None
+) -> None:
+    """Settle an action that did not happen; with what was seen (host id, observation) instead, if known."""
+    async with core.database.transaction() as tx:
+        await vms.lock_vm(tx, operation.subject_id)
+        before = await tx.snapshot("vm", operation.subject_id)
+        changes = await vms.update_observed(tx, [observed] if observed else [])
+        settled = await operations.settle_operation(tx, operation.id, "failed", "refused", reason)
+        if settled is None:
+            history.record_observed(tx, changes)
+            return
+        history.record_operation(tx, settled)
+        message = f"{operation.action} of {operation.subject_name} failed: {reason}"
+        history.record_vm(
+            tx, operation.action, (operation.subject_id, operation.subject_name), message, before
+        )
+
+
+async def forget(core: Core, operation: Operation, host_id: str, *, told: bool) -> None:
+    """Settle a deletion: the row, its claim and its disks go; an untold node gets a tombstone."""
+    reason = None if told else "its host is away; its node is told when it returns"
+    async with core.database.transaction() as tx:
+        before = await _lock(tx, operation, host_id)
+        settled = await operations.settle_operation(tx, operation.id, "succeeded", "done", reason)
+        if settled is None:
+            return
+        name = await _delete(tx, operation.subject_id)
+        if not told:
+            await orphans.insert_tombstone(tx, operation.subject_id, host_id, name)
+        history.record_operation(tx, settled)
+        message = f"{name} was deleted" + (f": {reason}" if reason else "")
+        history.record_vm(tx, "delete", (operation.subject_id, name), message, before)
+        reach("delete.settling")
+
+
+async def undo_creation(core: Core, operation: Operation, host_id: str, reason: str) -> None:
+    """Settle a creation that a node refused: row and claim go as if they had never been."""
+    async with core.database.transaction() as tx:
+        before = await _lock(tx, operation, host_id)
+        settled = await operations.settle_operation(tx, operation.id, "failed", "refused", reason)
+        if settled is None:
+            return
+        name = await _delete(tx, operation.subject_id)
+        history.record_operation(tx, settled)
+        history.record_vm(tx, "create", (operation.subject_id, name), f"{name} was refused: {reason}", before)
+
+
+def busy(operation: Operation) -> Busy:
+    """The error for whoever comes second; it carries the operation in the way."""
+    details = {
+        "id": operation.id,
+        "action": operation.action,
+        "status": operation.status,
+        "actor": operation.actor,
+        "started_at": operation.started_at.isoformat(),
+        "deadline_at": operation.deadline_at.isoformat() if operation.deadline_at else None,
+    }
+    sentence = f"{operation.subject_name} is busy: {operation.action} by {operation.actor} is under way"
+    return Busy(sentence, details={"operation": details})
+
+
+async def _lock(tx: Transaction, operation: Operation, host_id: str) -> str | None:
+    """Lock a host and one of its VMs, and return the VM's JSON text."""
+    await hosts.lock_host(tx, host_id)
+    await vms.lock_vm(tx, operation.subject_id)
+    return await tx.snapshot("vm", operation.subject_id)
+
+
+async def _delete(tx: Transaction, vm_id: str) -> str:
+    """Forget a VM, give its share of its host back, and return its name."""
+    share = await vms.delete_vm(tx, vm_id)
+    await hosts.release_host(tx, share.host_id, vcpus=share.vcpus, memory=share.memory)
+    return share.name
+
+
+def _check_outcome(mine: Operation, ended: Operation) -> None:
+    """Raise what an action is told that somebody else ended: nothing when that was its own success."""
+    if ended.status == "succeeded":
+        return
+    raise Conflict(f"{mine.action} of {mine.subject_name} {ended.status}: {ended.reason}", code="taken_over")

@@ -1,0 +1,163 @@
+"""The rules of placement: a quick judgement of each host, and the same in words and numbers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from qarax_server.models import Candidate
+from qarax_server.settings import Placement as Limits
+
+PREFERRED = ("cloud_hypervisor", "qemu", "simulated")
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a VM asks of a host. `pools`: name of each pool that exists on one host only → that host's id."""
+
+    vcpus: int
+    memory: int
+    driver: str | None = None
+    pools: Mapping[str, str] = field(default_factory=dict)
+
+
+class Judged(NamedTuple):
+    """A host, the first rule that refuses it (empty: it fits), its driver and the share left free."""
+
+    host: Candidate
+    failed: str
+    driver: str | None
+    score: float
+
+
+class Rules:
+    """What one VM needs, ready to be held against many hosts."""
+
+    def __init__(self, needs: Needs, limits: Limits, *, simulated: bool) -> None:
+        self.needs = needs
+        self._limits = limits
+        self._simulated = simulated or needs.driver == SIMULATED
+        self._homes = frozenset(needs.pools.values())
+        self._drivers: dict[tuple[str, ...], str | None] = {}
+
+    @classmethod
+    def of(cls, hosts: Sequence[Candidate], needs: Needs, limits: Limits) -> Rules:
+        """A simulation is a candidate only where all is one."""
+        offered = {driver for drivers in {host.usable_drivers for host in hosts} for driver in drivers}
+        return cls(needs, limits, simulated=offered <= {SIMULATED})
+
+    def judge(self, host: Candidate) -> Judged:
+        """Apply the rules in their order."""
+        needs = self.needs
+        memory, cpus = self._room(host)
+        free_memory = memory - host.allocated_memory_bytes - needs.memory
+        free_cpus = cpus - host.allocated_vcpus - needs.vcpus
+        driver = self._driver(host.usable_drivers)
+        failed = ""
+        if host.status != "up":
+            failed = "up"
+        elif self._homes and self._homes != {host.id}:
+            failed = "pool"
+        elif driver is None:
+            failed = "driver"
+        elif free_memory < 0:
+            failed = "memory"
+        elif free_cpus < 0:
+            failed = "cpus"
+        return Judged(host, failed, driver, (free_memory / max(memory, 1) + free_cpus / max(cpus, 1)) / 2)
+
+    def verdict(self, judged: Judged) -> dict[str, Any]:
+        """Every rule with its numbers."""
+        host, needs = judged.host, self.needs
+        memory, cpus = self._room(host)
+        fits = not judged.failed
+        return {
+            "host_id": host.id,
+            "host_name": host.name,
+            "fits": fits,
+            "driver": judged.driver,
+            "score": round(judged.score, 6) if fits else None,
+            "rules": [
+                _up(host),
+                *(_pool(host, name, home) for name, home in sorted(needs.pools.items())),
+                _driver(host, needs.driver, judged.driver),
+                _enough("memory", needs.memory, memory - host.allocated_memory_bytes, "bytes of memory"),
+                _enough("cpus", needs.vcpus, cpus - host.allocated_vcpus, "vCPUs"),
+            ],
+        }
+
+    def _room(self, host: Candidate) -> tuple[int, int]:
+        limits = self._limits
+        return int(host.memory_bytes * limits.memory_overcommit), int(host.cpus * limits.cpu_overcommit)
+
+    def _driver(self, usable: tuple[str, ...]) -> str | None:
+        """Take the wanted driver, else the first of `PREFERRED`; a simulation only when all is one."""
+        if usable not in self._drivers:
+            names = {name for name in usable if self._simulated or name != SIMULATED}
+            wanted = PREFERRED if self.needs.driver is None else (self.needs.driver,)
+            self._drivers[usable] = next((name for name in wanted if name in names), None)
+        return self._drivers[usable]
+
+
+def explain(rules: Rules, groups: Mapping[str, Sequence[Judged]]) -> str:
+    """Say in one sentence what would make it fit; `groups`: hosts by the first rule that refuses them."""
+    if not groups:
+        return "no host is up: register one with POST /hosts, then PATCH it to status up"
+    up = {rule: group for rule, group in groups.items() if rule != "up"}
+    if not up:
+        return "no host is up: set one up with PATCH /hosts/{id}, or see why its node does not answer"
+    common, group = max(up.items(), key=lambda item: len(item[1]))
+    closest = rules.verdict(max(group, key=_free(common)))
+    failed = next(rule for rule in closest["rules"] if not rule["passed"])
+    remedy = _REMEDIES[common].format(**failed)
+    count = sum(map(len, up.values()))
+    return f"no host fits: {remedy} (of {count} hosts up, {len(group)} fail here)"
+
+
+def _free(rule: str) -> Any:
+    if rule == "memory":
+        return lambda each: each.host.memory_bytes - each.host.allocated_memory_bytes
+    if rule == "cpus":
+        return lambda each: each.host.cpus - each.host.allocated_vcpus
+    return lambda _: 0
+
+
+_REMEDIES = {
+    "pool": "storage pool {needed} is on another host",
+    "driver": "no usable driver for {needed}; usable: {available}",
+    "memory": "{needed} bytes of memory needed, at most {available} free; ask for less or add a host",
+    "cpus": "{needed} vCPUs needed, at most {available} free; ask for fewer or add a host",
+}
+
+
+def _up(host: Candidate) -> dict[str, Any]:
+    reason = f": {host.status_reason}" if host.status_reason else ""
+    return _rule("up", host.status == "up", "up", host.status, f"the host is {host.status}{reason}")
+
+
+def _pool(host: Candidate, name: str, home: str) -> dict[str, Any]:
+    here = home == host.id
+    sentence = f"storage pool {name} is {'here' if here else 'on another host'}"
+    return _rule("pool", here, name, name if here else None, sentence)
+
+
+def _driver(host: Candidate, wanted: str | None, chosen: str | None) -> dict[str, Any]:
+    offered = ", ".join(host.usable_drivers) or "none"
+    return _rule("driver", chosen is not None, wanted or "any", offered, f"usable drivers: {offered}")
+
+
+def _enough(rule: str, needed: int, free: int, unit: str) -> dict[str, Any]:
+    sentence = f"{needed} {unit} needed, {max(free, 0)} free"
+    return _rule(rule, needed <= free, needed, max(free, 0), sentence)
+
+
+def _rule(rule: str, passed: bool, needed: object, available: object, message: str) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "passed": passed,
+        "needed": needed,
+        "available": available,
+        "message": message,
+    }

@@ -1,0 +1,278 @@
+"""PostgreSQL: the pool, transactions that write their own history, notifications. The only importer of aiopg.
+
+    async with database.connection() as c:      # autocommit, for reads
+        row = await c.fetch_one(VMS.get_vm, id=vm_id)
+    async with database.transaction() as tx:    # BEGIN … COMMIT, rolled back by any exception
+        await tx.execute(VMS.delete_vm, id=vm_id)
+        tx.record(Event("delete", "vm", vm_id, name, "deleted", before=text))
+
+Recorded events are the last statements before the commit, under one advisory lock: their sequence numbers
+grow in the order of commits, so a reader that went up to N never misses a smaller number. What a subject
+looks like afterwards is read by the database itself, in the same statement. A commit returns when it is on
+disk; a reader may see it some milliseconds earlier.
+Migrations are run by `qarax_server.migrations`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiopg
+import psycopg2
+import psycopg2.extras
+
+from qarax_server import caller, queries
+from qarax_server.constraints import constraint_error
+from qarax_server.errors import DatabaseUnavailable, Invalid
+from qarax_server.settings import Database as DatabaseSettings
+
+log = logging.getLogger(__name__)
+
+EVENTS = queries.load("events")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the flight recorder; actor and request id are the running task's caller.
+
+    `before` is the subject's JSON text as its GET gave it, None for one that is new.
+    """
+
+    action: str
+    subject_type: str
+    subject_id: str
+    subject_name: str
+    message: str
+    before: str | None = None
+
+
+class Connection:
+    """A connection in autocommit; parameters are bound by name (`%(id)s`)."""
+
+    def __init__(self, raw: aiopg.Connection) -> None:
+        self._raw = raw
+
+    async def fetch_all(self, statement: str, **parameters: Any) -> list[Row]:
+        """Run a statement and return its rows by column name."""
+        async with self._executed(statement, parameters) as cursor:
+            return list(cursor.raw.fetchall())
+
+    async def fetch_one(self, statement: str, **parameters: Any) -> Row | None:
+        """Run a statement and return its first row, or None."""
+        async with self._executed(statement, parameters) as cursor:
+            row: Row | None = cursor.raw.fetchone()
+            return row
+
+    async def fetch_value(self, statement: str, **parameters: Any) -> Any:
+        """Run a statement and return the first column of its first row, or None."""
+        row = await self.fetch_one(statement, **parameters)
+        return next(iter(row.values())) if row else None
+
+    async def execute(self, statement: str, **parameters: Any) -> int:
+        """Run a statement and return how many rows it touched."""
+        async with self._executed(statement, parameters) as cursor:
+            return int(cursor.rowcount)
+
+    def _statement(self, text: str) -> str:
+        return text
+
+    @contextlib.asynccontextmanager
+    async def _executed(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[aiopg.Cursor]:
+        with _mapped_errors(self._raw):
+            async with self._raw.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+                try:
+                    await cursor.execute(self._statement(statement), parameters or None)
+                except asyncio.CancelledError as error:
+                    # aiopg turns the server's statement_timeout into a cancellation nobody asked for
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    raise DatabaseUnavailable("a database statement ran into its time limit") from error
+                yield cursor
+
+
+class Transaction(Connection):
+    """A connection inside BEGIN … COMMIT that collects events for its end."""
+
+    def __init__(self, raw: aiopg.Connection) -> None:
+        super().__init__(raw)
+        self._events: list[Event] = []
+        self._begun = False
+
+    def record(self, event: Event) -> None:
+        """Write this event as part of the commit."""
+        self._events.append(event)
+
+    async def snapshot(self, subject_type: str, subject_id: str) -> str | None:
+        """Return a resource's JSON text as its GET gives it now: the `before` of an event."""
+        text: str | None = await self.fetch_value(
+            EVENTS.get_subject, subject_type=subject_type, id=subject_id
+        )
+        return text
+
+    async def commit(self) -> None:
+        """Write the events, then COMMIT, in one round trip."""
+        if not self._begun:
+            return
+        if not self._events:
+            await self.execute("COMMIT")
+            return
+        who = caller.current()
+        rows = [vars(event) for event in self._events]
+        await self.execute(
+            EVENTS.flush_and_commit, events=json.dumps(rows), actor=who.actor, request_id=who.request_id
+        )
+
+    def _statement(self, text: str) -> str:
+        """The first one begins the transaction, in the same round trip."""
+        begun, self._begun = self._begun, True
+        return text if begun else f"BEGIN;\n{text}"
+
+
+class Database:
+    """The pool. It connects when first used, so it can be made while PostgreSQL is away."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._pool: aiopg.Pool | None = None
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection in autocommit.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer, or no connection gets free in time.
+        """
+        raw = await self._acquire()
+        try:
+            yield Connection(raw)
+        finally:
+            await self._release(raw)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Lend a connection inside a transaction: committed at the end, rolled back by an exception."""
+        raw = await self._acquire()
+        transaction = Transaction(raw)
+        try:
+            yield transaction
+            await transaction.commit()
+        except BaseException:
+            await _roll_back(raw)
+            raise
+        finally:
+            await self._release(raw)
+
+    async def notifications(self, channel: str, idle_seconds: float = 5.0) -> AsyncGenerator[str, None]:
+        """Listen on a connection of its own; yield "" once listening, then each payload.
+
+        When nothing comes for a while, the connection is tried and "" is yielded, so that a reader that only
+        looks when woken misses nothing for long.
+
+        Raises:
+            DatabaseUnavailable: the connection is lost; call again.
+        """
+        with _mapped_errors():
+            raw = await aiopg.connect(**self._arguments())
+        try:
+            await Connection(raw).execute(f"LISTEN {channel}")
+            yield ""
+            while True:
+                with _mapped_errors():
+                    payload = await _next_payload(raw, idle_seconds)
+                if payload is None:
+                    await Connection(raw).execute("SELECT 1")
+                yield payload or ""
+        finally:
+            raw.close()
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._pool is not None:
+            self._pool.terminate()
+            await self._pool.wait_closed()
+            self._pool = None
+
+    async def _acquire(self) -> aiopg.Connection:
+        if self._pool is None:
+            self._pool = await aiopg.create_pool(
+                minsize=0, maxsize=self._settings.max_connections, **self._arguments()
+            )
+        with _mapped_errors():
+            return await self._pool.acquire()
+
+    async def _release(self, raw: aiopg.Connection) -> None:
+        if self._pool is None:
+            raw.close()
+        else:
+            await self._pool.release(raw)
+
+    def _arguments(self) -> dict[str, Any]:
+        settings = self._settings
+        milliseconds = int(settings.statement_timeout_seconds * 1000)
+        return {
+            "host": settings.host,
+            "port": settings.port,
+            "user": settings.username,
+            "password": settings.password or None,
+            "dbname": settings.database_name,
+            "application_name": "qarax-server",
+            "options": f"-c statement_timeout={milliseconds} -c timezone=UTC",
+            # the server's own limit ends a statement first; this one ends a wait for a silent server
+            "timeout": settings.statement_timeout_seconds + 1,
+            "enable_hstore": False,
+            "enable_uuid": False,
+        }
+
+
+async def _next_payload(raw: aiopg.Connection, seconds: float) -> str | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return str((await raw.notifies.get()).payload)
+    except TimeoutError:
+        return None
+
+
+async def _roll_back(raw: aiopg.Connection) -> None:
+    """Return a connection to the state outside a transaction, or end it when that cannot be."""
+    if raw.closed or raw.raw.isexecuting():
+        raw.close()
+        return
+    if raw.raw.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+        return
+    try:
+        await Connection(raw).execute("ROLLBACK")
+    except BaseException as error:  # noqa: BLE001 - the error on its way out says why; this ends the connection
+        log.debug("rollback failed, the connection is closed: %s", error)
+        raw.close()
+
+
+@contextlib.contextmanager
+def _mapped_errors(raw: aiopg.Connection | None = None) -> Iterator[None]:
+    """Turn psycopg2's errors into the domain's: constraint by name, loss of the connection, time limits."""
+    try:
+        yield
+    except psycopg2.IntegrityError as error:
+        raise constraint_error(error) from error
+    except psycopg2.DataError as error:
+        # values come from requests alone: a sum that no bigint holds is theirs too
+        raise Invalid(f"a value does not fit: {_first_line(error)}", code="value_out_of_range") from error
+    except TimeoutError as error:
+        raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise DatabaseUnavailable(f"PostgreSQL is away: {_first_line(error)}") from error
+    except psycopg2.DatabaseError as error:
+        if raw is None or not raw.closed:
+            raise
+        raise DatabaseUnavailable(f"PostgreSQL is away: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,154 @@
+"""Hosts: SQL in, dataclass or JSON text out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qarax_server import queries
+from qarax_server.database import Connection, Event, Transaction
+from qarax_server.errors import NotFound
+from qarax_server.models import Candidate, Host, NodeFacts, build
+from qarax_server.store.paging import Listed, Page, list_page
+
+HOSTS = queries.load("hosts")
+
+
+async def get_host(c: Connection, host_id: str) -> Host:
+    """Return a host, or raise NotFound."""
+    return _found(await c.fetch_one(HOSTS.get_host, id=host_id), host_id)
+
+
+async def lock_host(tx: Transaction, host_id: str) -> Host:
+    """Return a host and keep others from changing it until the end of the transaction."""
+    return _found(await tx.fetch_one(HOSTS.lock_host, id=host_id), host_id)
+
+
+async def get_host_document(c: Connection, host_id: str) -> str:
+    """Return a host's JSON text, or raise NotFound."""
+    text: str | None = await c.fetch_value(HOSTS.get_host_document, id=host_id)
+    if text is None:
+        raise _unknown(host_id)
+    return text
+
+
+async def insert_host(tx: Transaction, host_id: str, new: Mapping[str, Any]) -> None:
+    """Register a host; Conflict when its name or address is taken."""
+    await tx.execute(HOSTS.insert_host, id=host_id, **new)
+
+
+async def update_host(
+    tx: Transaction,
+    host_id: str,
+    *,
+    admitted: bool | None = None,
+    address: str | None = None,
+    port: int | None = None,
+    host_user: str | None = None,
+) -> Host:
+    """Change what is not None."""
+    row = await tx.fetch_one(
+        HOSTS.update_host, id=host_id, admitted=admitted, address=address, port=port, host_user=host_user
+    )
+    return _found(row, host_id)
+
+
+async def delete_host(tx: Transaction, host_id: str) -> str:
+    """Forget a host and return its name; Conflict while it has VMs or pools."""
+    name: str | None = await tx.fetch_value(HOSTS.delete_host, id=host_id)
+    if name is None:
+        raise _unknown(host_id)
+    return name
+
+
+async def list_hosts(c: Connection) -> list[Host]:
+    """Return every host."""
+    return [_host(row) for row in await c.fetch_all(HOSTS.list_hosts)]
+
+
+async def list_candidates(c: Connection) -> list[Candidate]:
+    """Return what placement looks at of every host."""
+    rows = await c.fetch_all(HOSTS.list_candidates)
+    return [Candidate(**{**row, "usable_drivers": tuple(row["usable_drivers"])}) for row in rows]
+
+
+async def list_hosts_page(
+    c: Connection, page: Page, *, name: str | None = None, status: str | None = None
+) -> Listed:
+    """Return a page as JSON text."""
+    return await list_page(c, HOSTS.list_hosts_page, page, {"name": name, "status": status})
+
+
+async def list_watched_hosts(c: Connection) -> list[Host]:
+    """Return the hosts whose nodes are watched."""
+    return [_host(row) for row in await c.fetch_all(HOSTS.list_watched_hosts)]
+
+
+async def update_reachable(tx: Transaction, host_id: str, facts: NodeFacts) -> None:
+    """Note that a node answers and what it said of itself."""
+    await tx.execute(
+        HOSTS.update_reachable,
+        id=host_id,
+        reason=facts.degraded_reason or None,
+        node_id=facts.node_id,
+        boot_id=facts.boot_id,
+        versions=json.dumps({"qarax-node": facts.version}),
+        drivers=json.dumps(facts.drivers),
+        usable_drivers=sorted(driver["name"] for driver in facts.drivers if driver["usable"]),
+        cpus=facts.cpus,
+        memory_bytes=facts.memory_bytes,
+    )
+
+
+async def update_unreachable(tx: Transaction, host_id: str, reason: str) -> bool:
+    """Note that a node does not answer; False when that was known."""
+    return await tx.execute(HOSTS.update_unreachable, id=host_id, reason=reason) == 1
+
+
+async def touch_hosts(c: Connection, host_ids: Sequence[str]) -> None:
+    """Note that these were heard from just now."""
+    await c.execute(HOSTS.touch_hosts, ids=list(host_ids))
+
+
+async def claim_host(
+    tx: Transaction, host_id: str, *, vcpus: int, memory: int, cpu_overcommit: float, memory_overcommit: float
+) -> bool:
+    """Promise a share of a host; False when it does not fit any more. Waits for claims in progress."""
+    row = await tx.fetch_one(
+        HOSTS.claim_host,
+        id=host_id,
+        vcpus=vcpus,
+        memory=memory,
+        cpu_overcommit=cpu_overcommit,
+        memory_overcommit=memory_overcommit,
+    )
+    if row is not None:
+        _record_share(tx, host_id, row, "claim", "gave")
+    return row is not None
+
+
+async def release_host(tx: Transaction, host_id: str, *, vcpus: int, memory: int) -> None:
+    """Give a share back."""
+    row = await tx.fetch_one(HOSTS.release_host, id=host_id, vcpus=vcpus, memory=memory)
+    if row is not None:
+        _record_share(tx, host_id, row, "release", "got back")
+
+
+def _record_share(tx: Transaction, host_id: str, row: Mapping[str, Any], action: str, verb: str) -> None:
+    message = f"host {row['name']} {verb} a share"
+    tx.record(Event(action, "host", host_id, row["name"], message, before=row["before"]))
+
+
+def _found(row: Mapping[str, Any] | None, host_id: str) -> Host:
+    if row is None:
+        raise _unknown(host_id)
+    return _host(row)
+
+
+def _host(row: Mapping[str, Any]) -> Host:
+    return build(Host, row)
+
+
+def _unknown(host_id: str) -> NotFound:
+    return NotFound(f"no host has the id {host_id}", code="no_such_host")

@@ -1,0 +1,177 @@
+"""Operations: one action in flight or finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qarax_server import caller, queries
+from qarax_server.database import Connection, Transaction
+from qarax_server.errors import NotFound
+from qarax_server.models import Operation, build
+from qarax_server.store.paging import Listed, Page, list_page
+
+OPERATIONS = queries.load("operations")
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An operation after a change, with its JSON text from before."""
+
+    operation: Operation
+    before: str
+
+
+@dataclass(frozen=True)
+class Open:
+    """An operation on a VM that is in flight; `host_id` is None when the VM is gone."""
+
+    operation: Operation
+    host_id: str | None
+    seconds_left: float
+
+
+async def get_operation(c: Connection, operation_id: str) -> Operation:
+    """Return an operation, or raise NotFound."""
+    row = await c.fetch_one(OPERATIONS.get_operation, id=operation_id)
+    if row is None:
+        raise _unknown(operation_id)
+    return build(Operation, row)
+
+
+async def get_operation_document(c: Connection, operation_id: str) -> str:
+    """Return an operation's JSON text, or raise NotFound."""
+    text: str | None = await c.fetch_value(OPERATIONS.get_operation_document, id=operation_id)
+    if text is None:
+        raise _unknown(operation_id)
+    return text
+
+
+async def get_running_operation(c: Connection, subject_type: str, subject_id: str) -> Operation | None:
+    """Return the operation in flight on a subject."""
+    row = await c.fetch_one(
+        OPERATIONS.get_running_operation, subject_type=subject_type, subject_id=subject_id
+    )
+    return build(Operation, row) if row else None
+
+
+async def claim_vm_operation(
+    tx: Transaction,
+    vm_id: str,
+    action: str,
+    *,
+    allowed: Iterable[str],
+    parameters: Mapping[str, Any],
+    seconds: float,
+) -> Operation | None:
+    """Begin an action on a VM in one statement; None when status, host or another operation forbid it."""
+    who = caller.current()
+    row = await tx.fetch_one(
+        OPERATIONS.claim_vm_operation,
+        vm_id=vm_id,
+        action=action,
+        allowed=sorted(allowed),
+        actor=who.actor,
+        request_id=who.request_id,
+        parameters=json.dumps(parameters),
+        seconds=seconds,
+    )
+    return build(Operation, row) if row else None
+
+
+async def insert_operation(
+    tx: Transaction,
+    subject: tuple[str, str, str],
+    action: str,
+    parameters: Mapping[str, Any],
+    seconds: float,
+    *,
+    operation_id: str | None = None,
+) -> Operation:
+    """Begin an action on a subject (type, id, name); Busy when another one is in flight on it."""
+    who = caller.current()
+    row = await tx.fetch_one(
+        OPERATIONS.insert_operation,
+        id=operation_id,
+        subject_type=subject[0],
+        subject_id=subject[1],
+        subject_name=subject[2],
+        action=action,
+        actor=who.actor,
+        request_id=who.request_id,
+        parameters=json.dumps(parameters),
+        seconds=seconds,
+    )
+    return build(Operation, row or {})
+
+
+async def settle_operation(
+    tx: Transaction, operation_id: str, status: str, outcome: str | None, reason: str | None
+) -> Changed | None:
+    """End an operation; None when it had been ended before."""
+    row = await tx.fetch_one(
+        OPERATIONS.settle_operation, id=operation_id, status=status, outcome=outcome, reason=reason
+    )
+    return _changed(row)
+
+
+async def take_over(
+    tx: Transaction, subject: tuple[str, str], reason: str, except_actions: Iterable[str] = ()
+) -> Changed | None:
+    """End what is in flight on a subject (type, id) in favour of a stronger action."""
+    row = await tx.fetch_one(
+        OPERATIONS.take_over,
+        subject_type=subject[0],
+        subject_id=subject[1],
+        reason=reason,
+        except_actions=list(except_actions),
+    )
+    return _changed(row)
+
+
+async def shorten_stop(tx: Transaction, operation_id: str, grace: int) -> Changed | None:
+    """Give a stop in flight a nearer deadline."""
+    row = await tx.fetch_one(OPERATIONS.shorten_stop, id=operation_id, grace=grace)
+    return _changed(row)
+
+
+async def request_cancel(tx: Transaction, operation_id: str) -> Changed | None:
+    """Ask for an operation's end; None when it is not in flight."""
+    row = await tx.fetch_one(OPERATIONS.request_cancel, id=operation_id)
+    return _changed(row)
+
+
+async def list_operations_page(
+    c: Connection, page: Page, *, status: str | None = None, subject_id: str | None = None
+) -> Listed:
+    """Return a page as JSON text."""
+    return await list_page(
+        c, OPERATIONS.list_operations_page, page, {"status": status, "subject_id": subject_id}
+    )
+
+
+async def list_open_vm_operations(c: Connection) -> list[Open]:
+    """Return the operations on VMs that are in flight, oldest first."""
+    rows = await c.fetch_all(OPERATIONS.list_open_vm_operations)
+    return [Open(build(Operation, row), row["host_id"], row["seconds_left"]) for row in rows]
+
+
+async def list_open_operations(c: Connection, subject_type: str) -> list[Operation]:
+    """Return what is in flight on one kind of subject, oldest first."""
+    rows = await c.fetch_all(OPERATIONS.list_open_operations, subject_type=subject_type)
+    return [build(Operation, row) for row in rows]
+
+
+async def delete_old_operations(c: Connection, days: int) -> int:
+    """Forget what ended long ago."""
+    return await c.execute(OPERATIONS.delete_old_operations, days=days)
+
+
+def _changed(row: Mapping[str, Any] | None) -> Changed | None:
+    return Changed(build(Operation, row), row["before"]) if row else None
+
+
+def _unknown(operation_id: str) -> NotFound:
+    return NotFound(f"no operation has the id {operation_id}", code="no_such_operation")

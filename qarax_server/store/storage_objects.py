@@ -1,0 +1,90 @@
+"""Storage objects in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from qarax_server import queries
+from qarax_server.database import Connection, Transaction
+from qarax_server.errors import NotFound
+from qarax_server.models import Host, StorageObject, build
+from qarax_server.store.paging import Listed, Page, list_page
+
+OBJECTS = queries.load("storage_objects")
+
+
+async def list_storage_objects(
+    connection: Connection,
+    page: Page,
+    *,
+    name: str | None = None,
+    pool_id: str | None = None,
+    object_type: str | None = None,
+) -> Listed:
+    """List objects as JSON text."""
+    filters = {"name": name, "pool_id": pool_id, "object_type": object_type}
+    return await list_page(connection, OBJECTS.list_storage_objects, page, filters)
+
+
+async def get_storage_object_document(connection: Connection, object_id: str) -> str:
+    """Return an object as its GET answers it.
+
+    Raises:
+        NotFound: there is no such object.
+    """
+    text: str | None = await connection.fetch_value(OBJECTS.get_storage_object_document, id=object_id)
+    if text is None:
+        raise _unknown(object_id)
+    return text
+
+
+async def get_storage_object(connection: Connection, object_id: str, *, lock: bool = False) -> StorageObject:
+    """Return an object; with `lock`, nothing new can refer to it until the end of the transaction.
+
+    Raises:
+        NotFound: there is no such object.
+    """
+    statement = OBJECTS.lock_storage_object if lock else OBJECTS.get_storage_object
+    row = await connection.fetch_one(statement, id=object_id)
+    if row is None:
+        raise _unknown(object_id)
+    return build(StorageObject, row)
+
+
+async def get_storage_object_by_name(connection: Connection, pool_id: str, name: str) -> StorageObject | None:
+    """Return the object of a name in a pool, or None."""
+    row = await connection.fetch_one(OBJECTS.get_storage_object_by_name, pool_id=pool_id, name=name)
+    return build(StorageObject, row) if row else None
+
+
+async def insert_storage_object(tx: Transaction, object_id: str, new: Mapping[str, Any]) -> None:
+    """Insert an object; `new` has the fields of NewStorageObject."""
+    await tx.execute(
+        OBJECTS.insert_storage_object, **{**new, "id": object_id, "config": json.dumps(new["config"])}
+    )
+
+
+async def update_storage_object_size(tx: Transaction, object_id: str, size_bytes: int) -> None:
+    """Write down how large the file is."""
+    await tx.execute(OBJECTS.update_storage_object_size, id=object_id, size_bytes=size_bytes)
+
+
+async def list_storage_object_users(tx: Transaction, object_id: str) -> list[str]:
+    """Name what stands in the way of deleting an object."""
+    return [row["who"] for row in await tx.fetch_all(OBJECTS.list_storage_object_users, id=object_id)]
+
+
+async def delete_storage_object(tx: Transaction, object_id: str) -> None:
+    """Delete an object that nobody uses."""
+    await tx.execute(OBJECTS.delete_storage_object, id=object_id)
+
+
+async def list_pool_hosts(connection: Connection, pool_id: str) -> list[Host]:
+    """List the hosts that answer and have a pool."""
+    return [build(Host, row) for row in await connection.fetch_all(OBJECTS.list_pool_hosts, pool_id=pool_id)]
+
+
+def _unknown(object_id: str) -> NotFound:
+    return NotFound(f"no storage object has the id {object_id}", code="no_such_storage_object")

@@ -1,0 +1,56 @@
+-- name: get_subject
+-- A resource as its GET gives it now, null when it is gone.
+SELECT resource_json(%(subject_type)s::text, %(id)s::uuid)::text AS document;
+
+-- name: flush_and_commit
+-- A transaction's events as its last act. The lock makes sequence numbers grow in the order of commits. It is
+-- not held while the disk is waited for: the commit itself does not wait, the empty one behind it does, together
+-- with those of others.
+SET LOCAL synchronous_commit = off;
+SELECT pg_advisory_xact_lock(hashtext('qarax events'));
+INSERT INTO events (action, actor, request_id, subject_type, subject_id, subject_name, before, after, message)
+SELECT
+    e.action,
+    %(actor)s,
+    %(request_id)s,
+    e.subject_type,
+    e.subject_id,
+    e.subject_name,
+    e.before::json,
+    resource_json(e.subject_type, e.subject_id),
+    e.message
+FROM ROWS FROM (
+    json_to_recordset(%(events)s::json) AS (
+        action text, subject_type text, subject_id uuid, subject_name text, message text, before text
+    )
+) WITH ORDINALITY AS e (action, subject_type, subject_id, subject_name, message, before, place)
+ORDER BY e.place;
+NOTIFY qarax_events;
+COMMIT;
+SELECT pg_logical_emit_message(true, 'qarax', '');
+
+-- name: list_events_after
+-- A page of the flight recorder in the order of commits.
+SELECT
+    sequence,
+    subject_type,
+    subject_id,
+    to_json(e)::text AS document,
+    extract(EPOCH FROM clock_timestamp() - occurred_at)::float AS age_seconds
+FROM event_resources AS e
+WHERE
+    sequence > %(after)s
+    AND (%(subject_id)s::uuid IS NULL OR subject_id = %(subject_id)s::uuid)
+    AND (%(subject_type)s::text IS NULL OR subject_type = %(subject_type)s::text)
+ORDER BY sequence
+LIMIT %(limit)s;
+
+-- name: get_newest_sequence
+-- The sequence number of the newest event, 0 when there is none.
+SELECT coalesce(max(sequence), 0) AS newest
+FROM events;
+
+-- name: delete_old_events
+-- Forget what is older than the time it is kept.
+DELETE FROM events
+WHERE occurred_at < now() - make_interval(days => %(days)s);

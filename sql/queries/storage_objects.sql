@@ -1,0 +1,136 @@
+-- name: list_storage_objects
+-- A page of objects as JSON text, or all of them; the key of the last one leads to the next page.
+SELECT
+    coalesce(json_agg(page), '[]')::text AS body,
+    count(*) AS length,
+    CASE
+        WHEN %(limit)s::bigint IS NULL THEN count(*)
+        ELSE (
+            SELECT count(*) FROM storage_objects AS r
+            WHERE
+                (%(name)s::text IS NULL OR r.name = %(name)s::text)
+                AND (%(pool_id)s::uuid IS NULL OR r.storage_pool_id = %(pool_id)s::uuid)
+                AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text)
+        )
+    END AS total,
+    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
+    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
+    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
+FROM (
+    SELECT r.* FROM storage_object_resources AS r
+    WHERE
+        (%(name)s::text IS NULL OR r.name = %(name)s::text)
+        AND (%(pool_id)s::uuid IS NULL OR r.storage_pool_id = %(pool_id)s::uuid)
+        AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text)
+        AND (
+            %(after_id)s::uuid IS NULL
+            OR CASE %(sort)s::text
+                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
+                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
+                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
+                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
+            END
+        )
+    ORDER BY
+        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
+        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
+        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
+        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
+        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
+        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
+    LIMIT %(limit)s::bigint
+) AS page;
+
+-- name: get_storage_object_document
+-- An object as its GET answers it.
+SELECT to_json(r)::text AS document FROM storage_object_resources AS r
+WHERE r.id = %(id)s::uuid;
+
+-- name: get_storage_object
+-- An object for what is decided about it.
+SELECT * FROM storage_objects
+WHERE id = %(id)s::uuid;
+
+-- name: lock_storage_object
+-- An object that nothing new can refer to until the end of the transaction.
+SELECT * FROM storage_objects
+WHERE id = %(id)s::uuid
+FOR UPDATE;
+
+-- name: get_storage_object_by_name
+-- The object of a name in a pool.
+SELECT * FROM storage_objects
+WHERE storage_pool_id = %(pool_id)s::uuid AND name = %(name)s;
+
+-- name: insert_storage_object
+-- A new object, counted in its pool.
+WITH counted AS (
+    UPDATE storage_pools
+    SET allocated_bytes = allocated_bytes + %(size_bytes)s::bigint, updated_at = now()
+    WHERE id = %(storage_pool_id)s::uuid
+)
+
+INSERT INTO storage_objects (id, name, storage_pool_id, object_type, size_bytes, config, parent_id)
+VALUES (
+    %(id)s::uuid,
+    %(name)s,
+    %(storage_pool_id)s::uuid,
+    %(object_type)s,
+    %(size_bytes)s::bigint,
+    %(config)s::jsonb,
+    %(parent_id)s::uuid
+);
+
+-- name: update_storage_object_size
+-- The file's size as its host sees it, counted in the pool.
+WITH before AS (
+    SELECT id, storage_pool_id, size_bytes FROM storage_objects
+    WHERE id = %(id)s::uuid
+    FOR UPDATE
+),
+
+counted AS (
+    UPDATE storage_pools AS p
+    SET allocated_bytes = p.allocated_bytes - before.size_bytes + %(size_bytes)s::bigint, updated_at = now()
+    FROM before
+    WHERE p.id = before.storage_pool_id
+)
+
+UPDATE storage_objects AS o
+SET size_bytes = %(size_bytes)s::bigint, updated_at = now()
+FROM before
+WHERE o.id = before.id;
+
+-- name: list_storage_object_users
+-- What stands in the way of deleting an object, in words.
+SELECT 'boot source ' || name AS who FROM boot_sources
+WHERE %(id)s::uuid IN (kernel_image_id, initrd_image_id)
+UNION ALL
+SELECT 'VM ' || v.name || ' (disk ' || d.position || ')'
+FROM vm_disks AS d
+INNER JOIN vms AS v ON d.vm_id = v.id
+WHERE d.storage_object_id = %(id)s::uuid
+UNION ALL
+SELECT 'storage object ' || name FROM storage_objects
+WHERE parent_id = %(id)s::uuid
+ORDER BY who;
+
+-- name: delete_storage_object
+-- Forget an object, and count it out of its pool.
+WITH gone AS (
+    DELETE FROM storage_objects
+    WHERE id = %(id)s::uuid
+    RETURNING storage_pool_id, size_bytes
+)
+
+UPDATE storage_pools AS p
+SET allocated_bytes = p.allocated_bytes - gone.size_bytes, updated_at = now()
+FROM gone
+WHERE p.id = gone.storage_pool_id;
+
+-- name: list_pool_hosts
+-- The hosts that answer and have a pool: its own, else every one.
+SELECT h.* FROM hosts AS h
+INNER JOIN storage_pools AS p ON coalesce(p.host_id, h.id) = h.id
+WHERE p.id = %(pool_id)s::uuid AND h.reachable AND h.admitted
+ORDER BY h.name;

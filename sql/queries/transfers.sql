@@ -1,0 +1,110 @@
+-- name: list_transfers
+-- A page of a pool's transfers as JSON text, or all of them; the key of the last one leads to the next page.
+SELECT
+    coalesce(json_agg(page), '[]')::text AS body,
+    count(*) AS length,
+    CASE
+        WHEN %(limit)s::bigint IS NULL THEN count(*)
+        ELSE (
+            SELECT count(*) FROM transfers AS r
+            WHERE
+                r.storage_pool_id = %(pool_id)s::uuid
+                AND (%(name)s::text IS NULL OR r.name = %(name)s::text)
+                AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+                AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text)
+        )
+    END AS total,
+    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
+    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
+    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
+FROM (
+    SELECT r.* FROM transfer_resources AS r
+    WHERE
+        r.storage_pool_id = %(pool_id)s::uuid
+        AND (%(name)s::text IS NULL OR r.name = %(name)s::text)
+        AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+        AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text)
+        AND (
+            %(after_id)s::uuid IS NULL
+            OR CASE %(sort)s::text
+                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
+                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
+                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
+                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
+            END
+        )
+    ORDER BY
+        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
+        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
+        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
+        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
+        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
+        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
+    LIMIT %(limit)s::bigint
+) AS page;
+
+-- name: get_transfer_document
+-- A transfer of a pool as its GET answers it.
+SELECT to_json(r)::text AS document FROM transfer_resources AS r
+WHERE r.id = %(id)s::uuid AND r.storage_pool_id = %(pool_id)s::uuid;
+
+-- name: lock_transfer
+-- A transfer that nobody else settles until the end of the transaction.
+SELECT * FROM transfers
+WHERE id = %(id)s::uuid
+FOR UPDATE;
+
+-- name: list_open_transfers
+-- Those that have not ended.
+SELECT * FROM transfers
+WHERE status IN ('pending', 'running')
+ORDER BY created_at, id;
+
+-- name: insert_transfer
+-- A new transfer, not begun.
+INSERT INTO transfers (id, name, source, object_type, transfer_type, storage_pool_id, sha256)
+VALUES (
+    %(id)s::uuid,
+    %(name)s,
+    %(source)s,
+    %(object_type)s,
+    %(transfer_type)s,
+    %(storage_pool_id)s::uuid,
+    %(sha256)s
+);
+
+-- name: begin_transfer
+-- A host has taken it up.
+UPDATE transfers
+SET status = 'running', host_id = %(host_id)s::uuid, started_at = coalesce(started_at, now()), updated_at = now()
+WHERE id = %(id)s::uuid AND status IN ('pending', 'running');
+
+-- name: update_transfer_progress
+-- How far it has come.
+UPDATE transfers
+SET transferred_bytes = %(transferred_bytes)s::bigint, total_bytes = %(total_bytes)s::bigint, updated_at = now()
+WHERE id = %(id)s::uuid AND status = 'running';
+
+-- name: complete_transfer
+-- The file is in place and an object.
+UPDATE transfers
+SET
+    status = 'completed',
+    storage_object_id = %(storage_object_id)s::uuid,
+    transferred_bytes = %(size_bytes)s::bigint,
+    total_bytes = %(size_bytes)s::bigint,
+    completed_at = now(),
+    updated_at = now()
+WHERE id = %(id)s::uuid AND status IN ('pending', 'running');
+
+-- name: fail_transfer
+-- It ended without a file.
+UPDATE transfers
+SET status = 'failed', error_message = %(error_message)s, completed_at = now(), updated_at = now()
+WHERE id = %(id)s::uuid AND status IN ('pending', 'running');
+
+-- name: list_import_paths
+-- The directories of all pools a host has: a local copy may come from inside them.
+SELECT DISTINCT config ->> 'path' AS path FROM storage_pools
+WHERE config ->> 'path' IS NOT NULL AND (host_id IS NULL OR host_id = %(host_id)s::uuid)
+ORDER BY path;

@@ -1,0 +1,83 @@
+"""The REST application in the test's own process, on a real database, with no node behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from qarax_server.api import system
+from qarax_server.api.application import make_application
+from qarax_server.api.services import provide
+from qarax_server.control.core import Core
+from qarax_server.control.lease import Lease
+from qarax_server.database import Database
+from qarax_server.nodes.channels import Nodes
+from qarax_server.settings import Settings
+from tests.postgres import TestDatabase
+from tests.server.running import settings_of
+
+Client = TestClient[web.Request, web.Application]
+
+
+async def _ready() -> None:
+    """A server under test is always ready."""
+
+
+@pytest.fixture
+async def core(database_settings: TestDatabase) -> AsyncIterator[Core]:
+    settings = Settings(database=settings_of(database_settings))
+    database, nodes = Database(settings.database), Nodes(settings.node_tls)
+    gained = asyncio.Event()
+
+    async def on_gained(fence: int) -> None:
+        nodes.fence = fence
+        gained.set()
+
+    async def on_lost() -> None:
+        nodes.fence = 0
+
+    lease = Lease(database, "under test", settings.lease, on_gained, on_lost)
+    keeping = asyncio.create_task(lease.keep())
+    await asyncio.wait_for(gained.wait(), 10)
+    yield Core(settings, database, nodes, lease)
+    keeping.cancel()
+    await nodes.close()
+    await database.close()
+
+
+@pytest.fixture
+async def api(core: Core) -> AsyncIterator[Client]:
+    """A client of the application."""
+    app = make_application()
+    provide(app, core)
+    app[system.READY] = _ready
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.fixture
+async def pool_id(api: Client) -> str:
+    """A pool called `images` at /srv/images."""
+    body = {"name": "images", "pool_type": "local", "config": {"path": "/srv/images"}}
+    return await create(api, "/storage-pools", body)
+
+
+async def create(api: Client, path: str, body: Any) -> str:
+    """POST and return the bare id."""
+    async with api.post(path, json=body) as response:
+        text = await response.text()
+        assert response.status == 201, text
+        assert response.content_type == "text/plain"
+        return text
+
+
+async def get(api: Client, path: str) -> Any:
+    """GET the JSON of a 200."""
+    async with api.get(path) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
