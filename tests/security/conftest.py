@@ -1,0 +1,54 @@
+"""What attacks are tried on: a control plane that wants tokens, and one token of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from qarax_server.settings import Auth
+from tests.postgres import TestDatabase
+from tests.security.guarded import Tokens, make_tokens
+from tests.server.running import ControlPlane, Node, control_plane, settings_for
+
+SIZES = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SIZES] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how much was tried."""
+    for what, amount in config.stash[SIZES].items():
+        terminalreporter.write_line(f"{what}: {amount}")
+
+
+@pytest.fixture
+def sizes(pytestconfig: pytest.Config) -> dict[str, int]:
+    """What a test counts here is printed at the end of the run."""
+    return pytestconfig.stash[SIZES]
+
+
+@pytest.fixture
+async def plane(database_settings: TestDatabase, tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """A control plane with `auth.required`; failures are not limited."""
+    auth = Auth(required=True, failures_per_minute=1_000_000)
+    async with control_plane(settings_for(database_settings, tmp_path, auth=auth)) as plane:
+        yield plane
+
+
+@pytest.fixture
+async def tokens(plane: ControlPlane) -> Tokens:
+    """A token of every kind."""
+    return await make_tokens(plane.server.core.database)
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    """A node with the simulated driver, as a process."""
+    running = Node(tmp_path / "node")
+    await running.start()
+    yield running
+    await running.kill()
