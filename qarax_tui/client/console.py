@@ -1,0 +1,291 @@
+r"""One VM's console by byte offset: live bytes, history on demand, gaps and boots, input.
+
+    feed = ConsoleFeed(api, vm_id)
+    await feed.start()                  # the last lines first, then live; for ever again at the exact offset
+    feed.ring                           # the kept lines, see `ring`
+    feed.state, feed.sentence           # connecting, live, away or gone, and why
+    async for _ in feed.watch(): ...    # wakes at most every 50 ms when bytes, marks or state differ
+    await feed.load_older()             # one more piece of history; False when the oldest byte is in the ring
+    await feed.load_newer()             # after much history: forward again; False when at the live end
+    await feed.attach(takeover=False); await feed.send(b"ls\n"); await feed.detach()
+
+The wire is in docs/interfaces.md (Console). How history is fetched is in `console_history`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import aiohttp
+
+from .blocks import Block, Marker, as_blocks
+from .changes import Pending
+from .connection import Backoff
+from .console_history import Part, as_marker, gap_text, parse, read_range, whole
+from .errors import ApiError, ClientError, ReadOnly, ServerAway
+from .ring import ConsoleRing
+from .sanitise import safe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from .api import Api
+
+State = Literal["connecting", "live", "away", "gone"]
+BATCH_SECONDS = 0.05
+FIRST_LINES = 1_000
+HISTORY_BYTES = 512 * 1024
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class InputState:
+    """Whether this dashboard may type, and who may if not ("" nobody)."""
+
+    attached: bool = False
+    holder: str = ""
+
+
+class ConsoleFeed:
+    """The stream of one console into a ring."""
+
+    def __init__(self, api: Api, vm_id: str, ring_bytes: int = 32 * 2**20) -> None:
+        self.api = api
+        self.vm_id = vm_id
+        self.ring = ConsoleRing(ring_bytes)
+        self.state: State = "connecting"
+        self.sentence = ""
+        self.since = time.time()
+        self.input = InputState()
+        self.log_end = 0
+        self._began = False
+        self._at_oldest = False
+        self._seen_marks: dict[tuple[int, str, float | None], None] = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._watchers: set[Pending] = set()
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begins to connect and returns at once."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"console {self.vm_id}")
+
+    async def stop(self) -> None:
+        """Leaves; a claim on the input ends with the connection."""
+        task, self._task = self._task, None
+        self._wake()
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def watch(self) -> AsyncGenerator[None, None]:
+        """Wakes in batches until `stop`; the first time at once."""
+        pending = Pending()
+        pending.wake()
+        self._watchers.add(pending)
+        try:
+            while self._task is not None:
+                await pending.take()
+                yield None
+                await asyncio.sleep(BATCH_SECONDS)  # the batch's length, not a wait for something
+        finally:
+            self._watchers.discard(pending)
+
+    def raw(self) -> Iterator[bytes]:
+        """What is kept, byte for byte."""
+        return self.ring.raw()
+
+    @property
+    def behind_bytes(self) -> int:
+        """Bytes of the log after what the ring holds; 0 unless `ring.detached`."""
+        return max(0, self.log_end - self.ring.end_offset) if self.ring.detached else 0
+
+    # --- history -----------------------------------------------------------------------------------------
+
+    @property
+    def has_older(self) -> bool:
+        """Whether the log may hold bytes in front of the ring."""
+        return self._began and not self._at_oldest
+
+    async def load_older(self) -> bool:
+        """Puts one more piece of history in front; ClientError when the server is away."""
+        until = self.ring.start_offset
+        if not self.has_older:
+            return False
+        asked = max(0, until - HISTORY_BYTES)
+        begins, parts = await read_range(self.api, self.vm_id, asked, until)
+        self._at_oldest = begins > asked or asked == 0
+        if self.ring.start_offset == until:
+            self.ring.prepend(parts if self._at_oldest else _from_line_start(parts))
+            self._wake()
+        return not self._at_oldest
+
+    async def load_newer(self) -> bool:
+        """Goes on after the ring's end when history pushed the live end out; ClientError as above."""
+        if not self.ring.detached:
+            return False
+        start = self.ring.end_offset
+        until = min(self.log_end, start + HISTORY_BYTES)
+        _, parts = await read_range(self.api, self.vm_id, start, until)
+        for part in parts:
+            self._add(part)
+        if self.ring.start_offset > 0:
+            self._at_oldest = False
+        if self.ring.end_offset >= self.log_end:
+            self.ring.detached = False
+        self._wake()
+        return self.ring.detached
+
+    async def to_live_end(self) -> None:
+        """Forgets what is kept and begins again with the last lines; needed only when detached."""
+        if self.ring.detached:
+            self.ring.clear(self.log_end)
+            self._began = self._at_oldest = False
+            await self._hang_up()
+
+    # --- input -------------------------------------------------------------------------------------------
+
+    async def attach(self, *, takeover: bool = False) -> None:
+        """Claims the input; the answer comes as `input`. `takeover` ends another's claim."""
+        await self._say({"type": "attach", "takeover": takeover})
+
+    async def detach(self) -> None:
+        """Gives the input back."""
+        await self._say({"type": "detach"})
+        self.input = InputState()
+        self._wake()
+
+    async def send(self, data: bytes) -> None:
+        """Types into the guest; only while attached."""
+        if not self.input.attached:
+            raise ClientError("The console is not attached for input.", "Attach first.")
+        socket = self._open_socket()
+        await socket.send_bytes(data)
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        if self.api.read_only and message["type"] == "attach":
+            raise ReadOnly("Read-only mode is on, the console takes no input.", "Turn it off first.")
+        await self._open_socket().send_json(message)
+
+    def _open_socket(self) -> aiohttp.ClientWebSocketResponse:
+        if self._socket is None or self._socket.closed:
+            raise ServerAway("The console is not connected at the moment.", "It reconnects by itself.")
+        return self._socket
+
+    # --- the stream --------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while self.state != "gone":
+            try:
+                await self._follow(backoff)
+            except ApiError as error:
+                gone = error.status == NOT_FOUND
+                self._enter("gone" if gone else "away", error.sentence)
+            except ClientError as error:
+                self._enter("away", error.sentence)
+            await asyncio.sleep(backoff.next())
+
+    async def _follow(self, backoff: Backoff) -> None:
+        end = self.log_end if self.ring.detached else self.ring.end_offset
+        start = f"from={end}" if self._began else f"tail={FIRST_LINES}"
+        socket = await self.api.open_websocket(f"/vms/{self.vm_id}/console?{start}&follow=true")
+        self._socket = socket
+        self._enter("live")
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._take_bytes(message.data)
+                elif message.type is aiohttp.WSMsgType.TEXT:
+                    self._take_text(message.data)
+                    backoff.succeeded()
+        finally:
+            self.input = InputState()
+            await self._hang_up()
+        raise ServerAway("The console's connection ended.", "It is opened again by itself.")
+
+    async def _hang_up(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
+
+    def _take_bytes(self, data: bytes) -> None:
+        if not self._began:
+            self._take_offset(self.log_end)
+        self.log_end += len(data)
+        if not self.ring.detached:
+            self.ring.append(data)
+        self._wake()
+
+    def _take_text(self, text: str) -> None:
+        message = parse(text)
+        kind, marker = message.get("type"), as_marker(message)
+        if kind == "offset":
+            self._take_offset(whole(message, "offset"))
+        elif marker is not None:
+            if not self._began:
+                self._take_offset(marker.offset)
+            if not self.ring.detached:
+                self._add(marker)
+        elif kind == "input":
+            self.input = InputState(message.get("attached") is True, safe(message.get("holder") or ""))
+        elif kind == "error":
+            raise ServerAway(safe(message.get("message") or "The console reported an error."))
+        self._wake()
+
+    def _take_offset(self, offset: int) -> None:
+        """Where the following bytes belong; what lies between is a gap that somebody should have told."""
+        self.log_end = offset
+        if not self._began:
+            self.ring.clear(offset)
+            self._began, self._at_oldest = True, offset == 0
+        elif not self.ring.detached and offset != self.ring.end_offset:
+            missing = offset - self.ring.end_offset
+            if not self._gap_was_told():
+                self._add(Marker(offset, "gap", gap_text(missing, "no longer kept")))
+            self.ring.jump(offset)
+
+    def _gap_was_told(self) -> bool:
+        last = self.ring.lines(self.ring.end - 1, 1)
+        return bool(last) and last[0].kind == "gap"
+
+    def _add(self, part: Part) -> None:
+        if isinstance(part, Block):
+            self.ring.append(part.data)
+            return
+        if part.time is not None:
+            self.ring.note_time(part.offset, part.time)
+        key = (part.offset, part.kind, part.time)
+        if part.kind != "time" and key not in self._seen_marks:
+            self._seen_marks[key] = None
+            while len(self._seen_marks) > 1_000:  # noqa: PLR2004 - far more than a reconnect repeats
+                del self._seen_marks[next(iter(self._seen_marks))]
+            self.ring.add_marker(part)
+
+    # --- telling -----------------------------------------------------------------------------------------
+
+    def _enter(self, state: State, sentence: str = "") -> None:
+        if state != self.state:
+            self.since = time.time()
+        self.state, self.sentence = state, sentence
+        self._wake()
+
+    def _wake(self) -> None:
+        for pending in self._watchers:
+            pending.wake()
+
+
+def _from_line_start(parts: list[Part]) -> list[Part]:
+    """Without the rest of the line that the range cut through; all of it when it holds no line's end."""
+    first = parts[0] if parts else None
+    if not isinstance(first, Block) or b"\n" not in first.data:
+        return parts
+    cut = first.data.index(b"\n") + 1
+    rest = first.data[cut:]
+    head: list[Part] = list(as_blocks(first.offset + cut, rest)) if rest else []
+    return head + parts[1:]

@@ -1,0 +1,202 @@
+"""How one request is made: address rules, deadlines, errors as sentences, the log of own actions.
+
+`api` builds on it; `fleet` and `console` open their streams through `open_stream` and `open_websocket`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+from yarl import URL
+
+from .address import checked_address
+from .answer import Answer, read_body, refusal
+from .errors import ApiError, ClientError, ReadOnly, ServerAway
+from .sanitise import safe
+
+if TYPE_CHECKING:
+    from .records import Json
+
+READ_SECONDS = 15.0
+KEPT_ACTIONS = 500
+_NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAction:
+    """One request that changed something, for the action log. `outcome` is "ok" or the refusal's sentence."""
+
+    at: float
+    method: str
+    path: str
+    curl: str
+    outcome: str
+    seconds: float
+    request_id: str
+
+
+class Transport:
+    """One HTTP session with the control plane."""
+
+    def __init__(self, base_url: str, token: str | None = None) -> None:
+        self.base_url = str(checked_address(base_url, token))
+        self.read_only = False
+        self.actions: deque[OwnAction] = deque(maxlen=KEPT_ACTIONS)
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes every connection; the object can be used again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    # --- one request -------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        seconds: float = READ_SECONDS,
+        quiet: bool = False,
+        accept_any_status: bool = False,
+    ) -> Answer:
+        """Sends a request and returns its 2xx answer; `quiet` keeps it out of the action log."""
+        send = partial(
+            self._send, method, path, body, query=query, seconds=seconds, accept_any_status=accept_any_status
+        )
+        if method == "GET" or quiet:
+            return await send()
+        started, clock, outcome = time.time(), time.monotonic(), "ok"
+        request_id = str(uuid.uuid4())
+        try:
+            return await send(request_id=request_id)
+        except ClientError as error:
+            outcome = error.sentence
+            raise
+        finally:
+            curl = self.as_curl(method, path, body)
+            spent = time.monotonic() - clock
+            self.actions.append(OwnAction(started, method, path, curl, outcome, spent, request_id))
+
+    async def get_object(self, path: str) -> Json:
+        """A GET whose answer is one resource."""
+        value = (await self.request("GET", path)).json()
+        if not isinstance(value, dict):
+            raise ServerAway(f"The answer to GET {path} is not a resource.")
+        return value
+
+    async def get_page(self, path: str, query: Mapping[str, str] | None) -> tuple[list[Json], str | None]:
+        """One page of a list and the path of the next, or None."""
+        answer = await self.request("GET", path, query=query)
+        value = answer.json()
+        if not isinstance(value, list):
+            raise ServerAway(f"The answer to GET {path} is not a list.")
+        found = _NEXT.search(answer.headers.get("Link", ""))
+        following = URL(found[1]).relative() if found and URL(found[1]).absolute else found and found[1]
+        return [row for row in value if isinstance(row, dict)], str(following) if following else None
+
+    def as_curl(self, method: str, path: str, body: Json | None = None) -> str:
+        """The same request for a shell; the token stays in the environment."""
+        parts = ["curl", "-fsS"] + ([] if method == "GET" else ["-X", method])
+        if body is not None:
+            parts += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+        command = shlex.join(parts)
+        if self._token:
+            command += ' -H "Authorization: Bearer $QARAX_TOKEN"'
+        return f"{command} {shlex.quote(self.base_url.rstrip('/') + path)}"
+
+    # --- streams -----------------------------------------------------------------------------------------
+
+    async def open_stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, silence_seconds: float | None = None
+    ) -> aiohttp.ClientResponse:
+        """A GET whose body is read as it comes; the caller closes it. Silence ends it with ServerAway."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence_seconds)
+        try:
+            response = await self._http().get(
+                self._url(path), headers=dict(headers or {}), timeout=timeout, allow_redirects=False
+            )
+            if response.status != 200:  # noqa: PLR2004 - HTTP OK
+                async with response:
+                    raise refusal(response, await read_body(response))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from error
+        return response
+
+    async def open_websocket(self, path: str) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket; the caller closes it."""
+        try:
+            return await self._http().ws_connect(
+                self._url(path), heartbeat=10, max_msg_size=4 * 2**20, autoping=True
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise ApiError(f"The console cannot be opened: HTTP {error.status}.", error.status) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from error
+
+    # --- how ---------------------------------------------------------------------------------------------
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+            self._session = aiohttp.ClientSession(headers=headers, trust_env=False)
+        return self._session
+
+    def _url(self, path: str) -> URL:
+        return URL(self.base_url.rstrip("/") + path, encoded=True)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Json | None,
+        *,
+        query: Mapping[str, str] | None,
+        seconds: float,
+        accept_any_status: bool,
+        request_id: str = "",
+    ) -> Answer:
+        if self.read_only and method != "GET":
+            raise ReadOnly("Read-only mode is on, nothing was sent.", "Turn it off first.")
+        url = self._url(path).update_query(query) if query else self._url(path)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=5)
+        headers = {"x-request-id": request_id} if request_id else None
+        try:
+            async with self._http().request(
+                method, url, json=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                content = await read_body(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from error
+        if accept_any_status or 200 <= response.status < 300:  # noqa: PLR2004 - HTTP 2xx
+            return Answer(response.status, response.headers, content)
+        raise refusal(response, content)
+
+    def _away(self, error: BaseException) -> ServerAway:
+        address = safe(self.base_url)
+        if isinstance(error, asyncio.TimeoutError):
+            return ServerAway(f"No answer from {address} in time.", "It may be busy; look at `qarax status`.")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return ServerAway(f"Nothing answers at {address}.", "Start it with `qarax up`.")
+        return ServerAway(f"The connection to {address} broke.", "It is tried again by itself.")

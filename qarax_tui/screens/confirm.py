@@ -1,0 +1,85 @@
+"""The question before anything that can hurt. It names the object and says what will be lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from qarax_tui.screens.dialog import Dialog
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`typed`, when given, is the text the operator must type before the button works."""
+
+    title: str
+    lines: tuple[str, ...]
+    verb: str
+    typed: str = ""
+
+
+class Confirm(Dialog[bool]):
+    """Answers True only when the operator said yes to this very object."""
+
+    BINDINGS: ClassVar = [
+        Binding("escape", "dismiss(False)", "Cancel", show=False),
+        Binding("left,right,up,down", "other", "Other button", show=False),
+        Binding("y", "yes", "Yes", show=False),
+        Binding("n,q", "dismiss(False)", "No", show=False),
+    ]
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self.question = question
+
+    def compose(self) -> ComposeResult:
+        question = self.question
+        with Vertical(classes="dialog", id="confirm") as box:
+            box.border_title = Content(question.title)
+            for line in question.lines:
+                yield Static(Content(line), classes="dialog-line")
+            if question.typed:
+                hint = Content.assemble("Type ", (question.typed, "bold $warning"), " to go on:")
+                yield Static(hint, classes="dialog-line muted")
+                yield Input(compact=True, id="typed", max_length=len(question.typed))
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="no", compact=True)
+                yield Button(
+                    Content(question.verb),
+                    id="yes",
+                    compact=True,
+                    variant="error",
+                    disabled=bool(question.typed),
+                )
+
+    def on_mount(self) -> None:
+        self.query_one("#typed" if self.question.typed else "#no").focus()
+
+    @on(Input.Changed, "#typed")
+    def _typed(self, event: Input.Changed) -> None:
+        self.query_one("#yes", Button).disabled = event.value != self.question.typed
+
+    @on(Input.Submitted, "#typed")
+    def _entered(self, event: Input.Submitted) -> None:
+        if event.value == self.question.typed:
+            self.dismiss(True)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_other(self) -> None:
+        self.focus_next(Button)
+
+    def action_yes(self) -> None:
+        if not self.question.typed:
+            self.dismiss(True)

@@ -1,0 +1,224 @@
+"""The serial console of one VM: `widgets.console_view`, a line that says how it stands, its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual import on, work
+from textual.content import Content
+
+from qarax_tui.client.console import ConsoleFeed
+from qarax_tui.client.errors import ClientError
+from qarax_tui.client.matching import PatternError
+from qarax_tui.client.records import Vm
+from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.prompt import Asking
+from qarax_tui.screens.verbs import VmVerbs
+from qarax_tui.screens.vm_words import doing
+from qarax_tui.widgets.console_messages import InputChanged, Searched
+from qarax_tui.widgets.console_view import ConsoleView
+from qarax_tui.widgets.status import status_text
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from qarax_tui.client.changes import Changes
+
+_CONTEXT_LINES = 2
+
+
+class ConsolePage(VmVerbs):
+    """Owns the feed: opened with the view, stopped with it."""
+
+    view_id = "console"
+
+    def __init__(self, vm_id: str) -> None:
+        super().__init__()
+        self.vm_id = vm_id
+        self.name_shown = ""
+        self.said = ""
+        self.wants_input = False
+        self.console = ConsoleView(id="console")
+        self.feed: ConsoleFeed | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.console
+
+    async def on_mount(self) -> None:
+        self.feed = ConsoleFeed(self.session.api, self.vm_id)
+        await self.feed.start()
+        self.console.open(self.feed)
+
+    async def on_unmount(self) -> None:
+        self.console.close()
+        if self.feed is not None:
+            await self.feed.stop()
+
+    @property
+    def vm(self) -> Vm | None:
+        return self.fleet.vms.get(self.vm_id)
+
+    def vms(self) -> tuple[Vm, ...]:
+        return (self.vm,) if self.vm else ()
+
+    def trail(self) -> tuple[str, ...]:
+        self.name_shown = self.vm.name if self.vm else self.name_shown
+        below = self.main.stack[-2].view_id if len(self.main.stack) > 1 else ""
+        return ("Console",) if below == "vm" else (self.name_shown or self.vm_id, "Console")
+
+    def note(self) -> Content:
+        vm, feed = self.vm, self.feed
+        if vm is None:
+            return Content.styled("the VM is gone", "$warning")
+        running = vm.operation is not None and vm.operation.running
+        parts: list[tuple[str, str]] = []
+        if self.console.filter_pattern:
+            parts.append((f"only “{self.console.filter_pattern}”  ", "$accent"))
+        if self.said:
+            parts.append((f"{self.said}  ", "$accent"))
+        if feed is not None and feed.input.attached:
+            parts.append((" INPUT ", "bold $background on $warning"))
+        elif not self.console.follow:
+            parts.append((f"{self.console.behind:,} lines below  ", "$warning"))
+        if feed is not None and feed.state != "live":
+            parts.append((f" {feed.sentence or feed.state}  ", "$warning"))
+        words = f" {doing(vm.operation, self.session.now())}" if running and vm.operation else ""
+        parts.append((f" {words or status_text(vm.status)}", "$accent" if words else "$muted"))
+        return Content.assemble(*parts)
+
+    def hint(self) -> str:
+        typing = self.console.input_mode
+        return "Every key goes to the guest. ctrl+] or F12 gives the keys back." if typing else ""
+
+    def focus_inside(self) -> None:
+        self.console.focus()
+
+    def take(self, changes: Changes) -> None:
+        if changes.reset("vm") or self.vm_id in changes.changed("vm") | changes.removed("vm"):
+            self.announce()
+
+    def tick(self) -> None:
+        self.announce_note()
+
+    @on(ConsoleView.Followed)
+    def _followed(self) -> None:
+        self.announce_note()
+
+    @on(ConsoleView.Searched)
+    def _searched(self, event: Searched) -> None:
+        self.said = event.sentence
+        self.announce()
+
+    # --- actions -----------------------------------------------------------------------------------------
+
+    def do_follow(self) -> None:
+        self.console.follow = True
+
+    def do_wrap(self) -> None:
+        self.console.wrap = not self.console.wrap
+
+    def do_timestamps(self) -> None:
+        self.console.show_times = not self.console.show_times
+
+    def do_next_match(self) -> None:
+        self.console.next_match()
+
+    def do_previous_match(self) -> None:
+        self.console.previous_match()
+
+    def do_search(self) -> None:
+        self._prompt("search ", "text or /regex/; n next, N previous", self._search, "")
+
+    def _search(self, text: str) -> None:
+        self.said = ""
+        self._try_pattern(text, self.console.search, backwards=self.console.follow)
+
+    def _try_pattern(self, text: str, use: Callable[..., None], **options: Any) -> None:
+        pattern, regex = _pattern(text)
+        try:
+            use(pattern, regex=regex, **options)
+        except PatternError as error:
+            self.main.toast(str(error), severity="warning")
+        self.announce()
+
+    def do_only_matching(self) -> None:
+        self._prompt("only lines with ", "text or /regex/; empty shows all again", self._only, "")
+
+    def _only(self, text: str) -> None:
+        self._try_pattern(text, self.console.set_filter, context=_CONTEXT_LINES)
+
+    def do_save(self) -> None:
+        suggestion = str(Path.cwd() / f"{self.name_shown or self.vm_id}.console.log")
+        self._prompt("save to ", "what is kept, byte for byte", self._save, suggestion)
+
+    def _save(self, text: str) -> None:
+        if not text.strip():
+            return
+        path = Path(text.strip()).expanduser()
+        try:
+            written = self.console.save(path)
+        except ClientError as error:
+            self.main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
+        else:
+            self.main.toast(f"{written:,} bytes in {path}")
+
+    def do_attach(self) -> None:
+        known = self.feed.input if self.feed is not None else None
+        if known is not None and known.holder and not known.attached:
+            self._ask_takeover(known.holder)
+        else:
+            self._claim_input(takeover=False)
+
+    @work(exclusive=True, group="attach")
+    async def _claim_input(self, *, takeover: bool) -> None:
+        if self.feed is None:
+            return
+        self.wants_input = True
+        try:
+            await self.feed.attach(takeover=takeover)
+        except ClientError as error:
+            self.wants_input = False
+            self.main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
+
+    @on(ConsoleView.InputChanged)
+    def _input_changed(self, event: InputChanged) -> None:
+        self.announce()
+        if not self.wants_input:
+            return
+        self.wants_input = False
+        if event.attached:
+            self.console.input_mode = True
+        elif event.holder:
+            self._ask_takeover(event.holder)
+
+    def _ask_takeover(self, holder: str) -> None:
+        lines = (f"{holder} types into this console now and will be cut off.",)
+        question = Question(f"Take over the input of {self.name_shown}?", lines, "Take over")
+        self.app.push_screen(Confirm(question), self._answered_takeover)
+
+    def _answered_takeover(self, yes: bool | None) -> None:
+        if yes:
+            self._claim_input(takeover=True)
+
+    def _prompt(self, label: str, hint: str, entered: Callable[[str], None], value: str) -> None:
+        def done(text: str) -> None:
+            self.main.back_to_view()
+            entered(text)
+
+        self.main.ask(Asking(label, value, lambda _: "", done, self.main.back_to_view, hint))
+
+    def step_back(self) -> bool:
+        """Show all lines again; False when nothing was filtered."""
+        if not self.console.filter_pattern:
+            return False
+        self.console.set_filter("")
+        self.announce()
+        return True
+
+
+def _pattern(text: str) -> tuple[str, bool]:
+    if len(text) > 2 and text.startswith("/") and text.endswith("/"):  # noqa: PLR2004 - two slashes and more
+        return text[1:-1], True
+    return text, False

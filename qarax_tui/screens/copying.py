@@ -1,0 +1,148 @@
+"""Copy what is under the cursor: id, name, curl, the API's JSON, YAML, the hypervisor's own JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import yaml
+from textual import on
+from textual.app import App
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from qarax_tui.client.api import LISTS, details_path
+from qarax_tui.client.errors import ClientError
+from qarax_tui.client.transport import OwnAction
+from qarax_tui.screens.dialog import Dialog
+from qarax_tui.screens.hypervisor_json import vm_config
+from qarax_tui.screens.subject import subject
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from qarax_tui.client.records import Noun
+    from qarax_tui.screens.main import MainScreen
+
+Json = Mapping[str, Any]
+
+
+class CopyMenu(Dialog[str]):
+    """Which form to copy; dismissed with its name."""
+
+    BINDINGS: ClassVar = [Binding("escape,q", "dismiss('')", "Leave", show=False)]
+
+    def __init__(self, title: str, forms: Mapping[str, str]) -> None:
+        super().__init__()
+        self.menu_title, self.forms = title, forms
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog menu") as box:
+            box.border_title = Content(self.menu_title)
+            yield OptionList(
+                *(Option(Content(text), id=form) for form, text in self.forms.items()), compact=True
+            )
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id or "")
+
+
+def copy_menu(main: MainScreen) -> None:
+    """Ask for the form, fetch what it needs, put it on the clipboard."""
+    found = subject(main.view)
+    if found is None:
+        main.toast("There is nothing under the cursor to copy.", severity="warning")
+        return
+    noun, record = found
+    if isinstance(record, OwnAction):
+        _copy(main, "curl", record.curl)
+        return
+    name, identifier = str(getattr(record, "name", record.id)), str(record.id)
+    forms = {"id": "Id", "name": "Name", "curl": "curl that reads it", "json": "JSON as the API gives it",
+             "yaml": "YAML"}  # fmt: skip
+    if noun == "vm":
+        forms |= {"create": "curl that creates the same", "hypervisor": "JSON for Cloud Hypervisor"}
+
+    def chosen(form: str | None) -> None:
+        if form in {"id", "name"}:
+            _copy(main, form, identifier if form == "id" else name)
+        elif form:
+            main.run_worker(_fetch_and_copy(main, noun, identifier, form), group="copy")
+
+    main.app.push_screen(CopyMenu(f"Copy {name} as", forms), chosen)
+
+
+async def _fetch_and_copy(main: MainScreen, noun: Noun, identifier: str, form: str) -> None:
+    fleet, base = main.session.fleet, main.session.api.base_url
+    try:
+        body = fleet.raw(noun, identifier) or await fleet.details(noun, identifier)
+    except ClientError as error:
+        main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
+        return
+    _copy(main, form, FORMS[form](base, noun, body))
+
+
+def _json(_base: str, _noun: Noun, body: Json) -> str:
+    return json.dumps(body, indent=2)
+
+
+def _yaml(_base: str, _noun: Noun, body: Json) -> str:
+    return yaml.safe_dump(dict(body), sort_keys=False, allow_unicode=True)
+
+
+def _curl(base: str, noun: Noun, body: Json) -> str:
+    return f"curl {base}{details_path(noun, body)}"
+
+
+def create_body(body: Json) -> dict[str, Any]:
+    """What to POST to get the same VM: the spec without what the server adds."""
+    added = {
+        "id",
+        "status",
+        "status_reason",
+        "host_id",
+        "created_at",
+        "updated_at",
+        "started_at",
+        "operation",
+    }
+    return {name: value for name, value in body.items() if name not in added and value not in (None, [], {})}
+
+
+def _create(base: str, noun: Noun, body: Json) -> str:
+    text = json.dumps(create_body(body)).replace("'", "'\\''")
+    return f"curl -X POST {base}{LISTS[noun]} -H 'Content-Type: application/json' -d '{text}'"
+
+
+def _hypervisor(_base: str, _noun: Noun, body: Json) -> str:
+    return json.dumps(vm_config(body), indent=2)
+
+
+FORMS: dict[str, Callable[[str, Any, Json], str]] = {
+    "json": _json,
+    "yaml": _yaml,
+    "curl": _curl,
+    "create": _create,
+    "hypervisor": _hypervisor,
+}
+
+
+def _copy(main: MainScreen, form: str, text: str) -> None:
+    put_on_clipboard(main.app, text)
+    main.toast(f"Copied the {form} ({len(text):,} characters).")
+
+
+def put_on_clipboard(app: App[Any], text: str) -> None:
+    """OSC 52 to the terminal; inside tmux also passed through to the terminal outside."""
+    app.copy_to_clipboard(text)
+    driver = app._driver  # noqa: SLF001 - Textual has no public way to write an escape sequence
+    if os.environ.get("TMUX") and driver is not None:
+        encoded = base64.b64encode(text.encode()).decode()
+        driver.write(f"\x1bPtmux;\x1b\x1b]52;c;{encoded}\a\x1b\\")

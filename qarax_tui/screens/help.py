@@ -1,0 +1,61 @@
+"""The keys of the view one is in, from the action table, on one screen."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from qarax_tui.keymap import Keymap
+from qarax_tui.keys import Action, for_view
+from qarax_tui.screens.dialog import Dialog
+
+_MOVES = (
+    ("↑ ↓ j k", "Move; g and G go to the ends"),
+    ("← →", "More columns"),
+)
+
+
+class Help(Dialog[None]):
+    """Two columns: what works in this view, and what works everywhere."""
+
+    BINDINGS: ClassVar = [Binding("escape,q,question_mark,enter", "dismiss", "Close", show=False)]
+
+    def __init__(self, view_id: str, keymap: Keymap) -> None:
+        super().__init__()
+        self.view_id, self.keymap = view_id, keymap
+
+    def compose(self) -> ComposeResult:
+        here = [action for action in for_view(self.view_id) if "*" not in action.views]
+        everywhere = [action for action in for_view(self.view_id) if "*" in action.views]
+        with Vertical(classes="dialog help") as box:
+            box.border_title = Content("Keys here")
+            box.border_subtitle = Content("esc closes · colour marks what asks first")
+            with VerticalScroll(), Horizontal(classes="help-columns"):
+                yield Static(self._column(here, _MOVES, whole=True), classes="help-column")
+                yield Static(self._column(everywhere, (), whole=False), classes="help-narrow")
+
+    def _column(self, actions: list[Action], extra: tuple[tuple[str, str], ...], *, whole: bool) -> Content:
+        lines: list[Content] = []
+        for group, members in groupby(actions, key=lambda action: action.group):
+            lines.append(Content.styled(group, "bold $primary"))
+            lines += [self._line(action, whole=whole) for action in members]
+        if extra:
+            lines.append(Content.styled("Moving", "bold $primary"))
+            lines += [_plain(keys, text) for keys, text in extra]
+        return Content("\n").join(lines)
+
+    def _line(self, action: Action, *, whole: bool) -> Content:
+        key = self.keymap.shown(action)
+        return _plain(
+            key, action.help if whole else action.label, "$warning" if action.dangerous else "$accent"
+        )
+
+
+def _plain(key: str, text: str, style: str = "$accent") -> Content:
+    return Content.assemble((f" {key:<7} ", style), text)

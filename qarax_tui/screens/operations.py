@@ -1,0 +1,146 @@
+"""Operations: what runs and what ran, who asked, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from qarax_tui.client.records import Operation
+from qarax_tui.messages import Reveal
+from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.format import bar, duration, moment
+from qarax_tui.screens.jobs import Job
+from qarax_tui.screens.table_view import SortKey, TableView
+from qarax_tui.widgets.fleet_table import Column
+from qarax_tui.widgets.status import Cell, status_cell
+
+if TYPE_CHECKING:
+    from qarax_tui.client.api import Api
+
+_AGAIN: Mapping[str, Callable[[Api, str], Awaitable[object]]] = {
+    "start": lambda api, vm_id: api.start_vm(vm_id),
+    "stop": lambda api, vm_id: api.stop_vm(vm_id),
+    "pause": lambda api, vm_id: api.pause_vm(vm_id),
+    "resume": lambda api, vm_id: api.resume_vm(vm_id),
+    "reboot": lambda api, vm_id: api.reboot_vm(vm_id),
+}
+_ASKED_AGAIN = {"stop", "reboot"}
+
+
+class OperationsView(TableView[Operation]):
+    """Newest first."""
+
+    view_id = "operations"
+    noun = "operation"
+    enter = "jump"
+    singular = "operation"
+    first_sort = ("started", True)
+    empty = "Nothing has been done yet. Every start, stop and transfer will be listed here."
+
+    def trail(self) -> tuple[str, ...]:
+        return ("Operations",)
+
+    def rows(self) -> Mapping[str, Operation]:
+        return self.fleet.operations
+
+    def columns(self) -> Sequence[Column]:
+        return (
+            Column("started", "Started", lambda row: moment(row.started_at, self.session.now()), width=11),
+            Column("action", "Action", lambda row: row.action, width=9),
+            Column("subject", "Subject", _subject, width=13, grow=2),
+            Column("status", "Status", self._status, width=13),
+            Column("took", "Took", self._took, width=9, align="right", priority=2),
+            Column("actor", "Actor", lambda row: row.actor or "–", width=10, priority=3),
+            Column(
+                "reason", "How it ended", lambda row: row.reason or row.outcome, width=20, grow=4, priority=1
+            ),
+        )
+
+    def sort_keys(self) -> Mapping[str, SortKey]:
+        return {
+            "started": lambda row: row.started_at or 0.0,
+            "action": lambda row: (row.action, row.started_at or 0.0),
+            "subject": lambda row: (_subject(row).lower(), row.started_at or 0.0),
+            "status": lambda row: (row.status, row.started_at or 0.0),
+            "actor": lambda row: (row.actor, row.started_at or 0.0),
+        }
+
+    def filter_words(self) -> Sequence[str]:
+        return ("status", "action", "subject", "actor")
+
+    def words(self, row: Operation) -> Mapping[str, str]:
+        return {
+            "action": row.action,
+            "subject": _subject(row),
+            "status": row.status,
+            "actor": row.actor,
+            "reason": row.reason,
+            "id": row.id,
+        }
+
+    def _status(self, row: Operation) -> Cell:
+        if not row.running:
+            return status_cell(row.status)
+        if row.progress is not None:
+            return Cell(f"{bar(row.progress, 8)} {row.progress:.0%}", "busy")
+        left = row.deadline_at
+        return Cell(f"◌ {duration(left - self.session.now())} left" if left else "◌ running", "busy")
+
+    def _took(self, row: Operation) -> str:
+        end = self.session.now() if row.running else row.ended_at
+        return "–" if end is None or row.started_at is None else duration(end - row.started_at)
+
+    def tick(self) -> None:
+        running = frozenset(row.id for row in self.fleet.operations.values() if row.running)
+        if running:
+            self.table.update_rows(running)
+
+    # --- actions -----------------------------------------------------------------------------------------
+
+    def do_jump(self) -> None:
+        row = self.current()
+        if row is not None:
+            self.post_message(Reveal(row.subject_type, row.subject_id))
+
+    def do_cancel(self) -> None:
+        running = [row for row in self.targets() if row.running]
+        if not running:
+            self.main.toast("Cancel: put the cursor on an operation that runs.", severity="warning")
+            return
+        what = (
+            f"{running[0].action} of {_subject(running[0])}"
+            if len(running) == 1
+            else f"{len(running)} operations"
+        )
+        lines = ("What has already happened stays as it is.",)
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                jobs = [Job(f"{row.action} {_subject(row)}", self._cancel(row.id)) for row in running]
+                self.main.run_jobs(f"Cancel {what}", jobs)
+
+        self.app.push_screen(Confirm(Question(f"Cancel {what}?", lines, "Cancel it")), answered)
+
+    def _cancel(self, operation_id: str) -> Callable[[], Awaitable[object]]:
+        return lambda: self.session.api.cancel_operation(operation_id)
+
+    def do_retry(self) -> None:
+        row = self.current()
+        again = _AGAIN.get(row.action) if row is not None and row.subject_type == "vm" else None
+        if row is None or again is None:
+            self.main.toast("Only actions on a VM can be done again from here.", severity="warning")
+            return
+        name, subject_id, api = _subject(row), row.subject_id, self.session.api
+        job = Job(name, lambda: again(api, subject_id))
+        title = f"{row.action.capitalize()} {name}"
+        if row.action not in _ASKED_AGAIN:
+            self.main.run_jobs(title, [job])
+            return
+        question = Question(
+            f"{title} again?", ("What runs in the guest is interrupted.",), row.action.capitalize()
+        )
+        self.app.push_screen(Confirm(question), lambda yes: self.main.run_jobs(title, [job]) if yes else None)
+
+
+def _subject(row: Operation) -> str:
+    return row.subject_name or f"{row.subject_type} {row.subject_id[:8]}"

@@ -1,0 +1,245 @@
+"""A view that is one list: filter, sort, marks, and a cursor that stays on its object.
+
+Subclasses say which noun, which columns, and what `name=` means in a filter; the table itself is
+`widgets.fleet_table`, the order is kept by `client.ordering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from textual import on
+from textual.content import Content
+
+from qarax_tui.client.ordering import Ordering
+from qarax_tui.client.records import Noun
+from qarax_tui.screens.filtering import Filter, parse
+from qarax_tui.screens.format import count
+from qarax_tui.screens.prompt import Asking
+from qarax_tui.screens.view import View
+from qarax_tui.widgets.fleet_table import Column, FleetTable
+from qarax_tui.widgets.table_messages import SortRequested
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from qarax_tui.client.changes import Changes
+
+Row = TypeVar("Row")
+SortKey = Callable[[Any], Any]
+
+
+class TableView(View, Generic[Row]):
+    """One noun of the fleet as a table."""
+
+    noun: ClassVar[Noun]
+    nouns: ClassVar[tuple[Noun, ...]] = ()
+    """Every noun that has rows here, where it is more than `noun`."""
+    enter: ClassVar[str] = ""
+    """The action of Enter and double click."""
+    singular: ClassVar[str] = "row"
+    empty: ClassVar[str] = ""
+    first_sort: ClassVar[tuple[str, bool]] = ("name", False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = Filter()
+        self.sort_column, self.descending = self.first_sort
+        self.table = FleetTable(self.columns(), id=f"{self.view_id}-table")
+        self.order: Ordering[Row]
+
+    # --- what a subclass says ----------------------------------------------------------------------------
+
+    def columns(self) -> Sequence[Column]:
+        raise NotImplementedError
+
+    def sort_keys(self) -> Mapping[str, SortKey]:
+        """Sort keys by column; a column that is not here cannot be sorted by."""
+        raise NotImplementedError
+
+    def words(self, row: Row) -> Mapping[str, str]:
+        """What a filter sees: `name=` words; plain text is looked for in all of them."""
+        raise NotImplementedError
+
+    def rows(self) -> Mapping[str, Row]:
+        """The objects by id, live."""
+        raise NotImplementedError
+
+    # --- the list ----------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+
+    def prepare(self) -> None:
+        """Called once, before the first order is made."""
+
+    def on_mount(self) -> None:
+        self.prepare()
+        self.order = Ordering(self.rows(), key=self._sort_key(), keep=self._keep(), reverse=self.descending)
+        self.show_order()
+
+    def take(self, changes: Changes) -> None:
+        nouns = self.nouns or (self.noun,)
+        if changes.connection or any(changes.reset(noun) for noun in nouns):
+            self.rearrange()
+        else:
+            changed = frozenset[str]().union(*(changes.changed(noun) for noun in nouns))
+            removed = frozenset[str]().union(*(changes.removed(noun) for noun in nouns))
+            if (changed or removed) and self.order.apply(changed, removed):
+                self.table.set_rows(self.order.ids, self.rows().get)
+            self.table.update_rows(changed | self.touched_by(changes))
+
+    def touched_by(self, changes: Changes) -> frozenset[str]:
+        """Rows whose cells show another noun that changed."""
+        del changes
+        return frozenset()
+
+    def rearrange(self) -> None:
+        self.order.arrange(key=self._sort_key(), keep=self._keep(), reverse=self.descending)
+        self.show_order()
+
+    def show_order(self) -> None:
+        self.table.empty = self.empty_text()
+        self.table.set_rows(self.order.ids, self.rows().get)
+        self.table.set_sort(self.sort_column, self.descending)
+        self.announce()
+
+    def empty_text(self) -> str:
+        if self.filter.tests and self.rows():
+            return f"Nothing matches “{self.filter.text}”.\nesc clears the filter."
+        if self.fleet.connection.state != "live" and not self.rows():
+            connection = self.fleet.connection
+            return f"{connection.sentence}\n{connection.fix}" if connection.sentence else "Connecting…"
+        return self.empty
+
+    def _sort_key(self) -> SortKey:
+        return self.sort_keys()[self.sort_column]
+
+    def _keep(self) -> Callable[[Row], bool] | None:
+        wanted = self.filter
+        if not wanted.tests:
+            return None
+
+        def keep(row: Row) -> bool:
+            words = self.words(row)
+            return wanted.keeps("\n".join(words.values()).lower(), words)
+
+        return keep
+
+    def targets(self) -> list[Row]:
+        """The marked rows, else the one under the cursor; gone ones are left out."""
+        rows = self.rows()
+        return [rows[row_id] for row_id in self.table.targets() if row_id in rows]
+
+    def current(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows().get(self.table.cursor_id or "")
+
+    def noun_of(self, row: Row) -> Noun:
+        """What kind of thing a row is; lists of several kinds tell them apart here."""
+        del row
+        return self.noun
+
+    def focus_inside(self) -> None:
+        self.table.focus()
+
+    def note(self) -> Content:
+        shown, all_rows = len(self.order.ids), len(self.rows())
+        marked = len(self.table.marked)
+        return Content.assemble(
+            (f"{marked} marked  " if marked else "", "bold $warning"),
+            (f"filter {self.filter.text}  " if self.filter.text else "", "$accent"),
+            (f"{shown:,} of {all_rows:,}" if self.filter.text else count(all_rows, self.singular), "$muted"),
+        )
+
+    # --- events of the table -----------------------------------------------------------------------------
+
+    @on(FleetTable.Highlighted)
+    @on(FleetTable.MarksChanged)
+    def _moved(self) -> None:
+        self.announce()
+
+    @on(FleetTable.Activated)
+    def _activated(self) -> None:
+        if self.enter:
+            self.main.perform(self.enter)
+
+    @on(FleetTable.SortRequested)
+    def _sort_clicked(self, event: SortRequested) -> None:
+        self.sort_by(event.column_key)
+
+    # --- actions -----------------------------------------------------------------------------------------
+
+    def sort_by(self, column: str) -> None:
+        """Sort by a column; by the same one again turns it round."""
+        if column not in self.sort_keys():
+            self.main.toast(f"There is no column {column}; there are {', '.join(self.sort_keys())}.")
+            return
+        self.descending = not self.descending if column == self.sort_column else False
+        self.sort_column = column
+        self.rearrange()
+
+    def set_filter(self, text: str) -> str:
+        """Filter by this text; returns the complaint about it, "" when it is in force."""
+        try:
+            self.filter = parse(text, frozenset(self.filter_words()))
+        except ValueError as error:
+            return str(error)
+        self.rearrange()
+        self._put_cursor_on_a_row()
+        return ""
+
+    def _put_cursor_on_a_row(self) -> None:
+        """The operator's own filter took the row away: the first one shown is as good as any."""
+        if self.table.cursor_id is None and self.order.ids:
+            self.table.move_to(self.order.ids[0])
+
+    def filter_words(self) -> Sequence[str]:
+        return ("status",)
+
+    def do_sort(self) -> None:
+        shown = [key for key in self.sort_keys() if key in self.table.visible_columns]
+        place = shown.index(self.sort_column) + 1 if self.sort_column in shown else 0
+        self.descending = False
+        self.sort_column = shown[place % len(shown)]
+        self.rearrange()
+
+    def do_reverse(self) -> None:
+        self.sort_by(self.sort_column)
+
+    def do_mark(self) -> None:
+        self.table.mark_and_go_on()
+
+    def do_mark_all(self) -> None:
+        self.table.mark_all()
+
+    def do_unmark(self) -> None:
+        self.table.clear_marks()
+
+    def do_filter(self) -> None:
+        words = " ".join(f"{word}=" for word in self.filter_words())
+        self.main.ask(
+            Asking(
+                "/",
+                self.filter.text,
+                self.set_filter,
+                lambda _: self.main.back_to_view(),
+                self._drop_filter,
+                hint=f"text /regex/ !not {words}",
+            )
+        )
+
+    def _drop_filter(self) -> None:
+        self.set_filter("")
+        self.main.back_to_view()
+
+    def step_back(self) -> bool:
+        """Clear the filter, else the marks; False when there was neither."""
+        if self.filter.text:
+            self.set_filter("")
+        elif self.table.marked:
+            self.table.clear_marks()
+        else:
+            return False
+        return True

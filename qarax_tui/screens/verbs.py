@@ -1,0 +1,119 @@
+"""What can be done to VMs, the same in the list, the details and the console.
+
+Starting, pausing and resuming happen at once; the others ask and name the VM. Deleting a running VM, and
+deleting several, is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from qarax_tui.client.records import Vm
+from qarax_tui.keys import BY_ID
+from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.jobs import Job
+from qarax_tui.screens.view import View
+
+if TYPE_CHECKING:
+    from qarax_tui.client.api import Api
+
+Send = Callable[["Api", str], Awaitable[object]]
+_LOUD = {"running", "paused"}
+_NAMES_SHOWN = 6
+
+
+class VmVerbs(View):
+    """A view whose `vms()` are what the verbs take."""
+
+    def do_start(self) -> None:
+        self._each("start", lambda api, vm_id: api.start_vm(vm_id))
+
+    def do_pause(self) -> None:
+        self._each("pause", lambda api, vm_id: api.pause_vm(vm_id))
+
+    def do_resume(self) -> None:
+        self._each("resume", lambda api, vm_id: api.resume_vm(vm_id))
+
+    def do_stop(self) -> None:
+        vms = self._fitting("stop")
+        stopping = [vm for vm in vms if vm.operation is not None and vm.operation.action == "stop"]
+        if stopping:
+            self._ask_force(stopping)
+        else:
+            self._ask(_stop_question(vms), vms, "stop", lambda api, vm_id: api.stop_vm(vm_id))
+
+    def _ask_force(self, vms: Sequence[Vm]) -> None:
+        lines = (
+            "It is being stopped already. Forcing pulls the plug: what the guest has not written is lost.",
+        )
+        question = Question(f"Force {_named(vms)} off now?", lines, "Force off")
+        self._ask(question, vms, "stop", lambda api, vm_id: api.stop_vm(vm_id, grace=0))
+
+    def do_reboot(self) -> None:
+        vms = self._fitting("reboot")
+        lines = ("The guest restarts; what runs in it is interrupted.",)
+        question = Question(f"Reboot {_named(vms)}?", lines, "Reboot")
+        self._ask(question, vms, "reboot", lambda api, vm_id: api.reboot_vm(vm_id))
+
+    def do_delete(self) -> None:
+        vms = list(self.vms())
+        if not vms:
+            self.main.toast("Delete: no VM is under the cursor.", severity="warning")
+            return
+        self._ask(_delete_question(vms), vms, "delete", lambda api, vm_id: api.delete_vm(vm_id))
+
+    def _fitting(self, action_id: str) -> list[Vm]:
+        """The targets whose status allows it; the refusal for none at all was said by the main screen."""
+        allowed = BY_ID[action_id].statuses
+        return [vm for vm in self.vms() if allowed is None or vm.status in allowed]
+
+    def _each(self, action_id: str, send: Send) -> None:
+        self._run(action_id, self._fitting(action_id), send)
+
+    def _ask(self, question: Question, vms: Sequence[Vm], action_id: str, send: Send) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._run(action_id, [vm for vm in vms if vm.id in self.fleet.vms], send)
+
+        self.app.push_screen(Confirm(question), answered)
+
+    def _run(self, action_id: str, vms: Sequence[Vm], send: Send) -> None:
+        api, label = self.session.api, BY_ID[action_id].label
+        if vms:
+            jobs = [Job(vm.name, _bound(send, api, vm.id)) for vm in vms]
+            self.main.run_jobs(f"{label} {_named(vms)}", jobs)
+        else:
+            self.main.toast(f"{label}: the VM is gone, nothing was done.", severity="warning")
+
+
+def _bound(send: Send, api: Api, vm_id: str) -> Callable[[], Awaitable[object]]:
+    return lambda: send(api, vm_id)
+
+
+def _named(vms: Sequence[Vm]) -> str:
+    return vms[0].name if len(vms) == 1 else f"{len(vms)} VMs"
+
+
+def _list(vms: Sequence[Vm]) -> str:
+    names = ", ".join(vm.name for vm in vms[:_NAMES_SHOWN])
+    return names + (f" and {len(vms) - _NAMES_SHOWN} more" if len(vms) > _NAMES_SHOWN else "")
+
+
+def _stop_question(vms: Sequence[Vm]) -> Question:
+    lines = [] if len(vms) == 1 else [_list(vms)]
+    lines.append("The power button is pressed; a guest that does not obey in time is forced off.")
+    if any(vm.status == "paused" for vm in vms):
+        lines.append("A paused VM is resumed first, so that it can obey.")
+    return Question(f"Stop {_named(vms)}?", tuple(lines), "Stop")
+
+
+def _delete_question(vms: Sequence[Vm]) -> Question:
+    loud = [vm for vm in vms if vm.status in _LOUD]
+    lines = [] if len(vms) == 1 else [_list(vms)]
+    if loud:
+        who = "It is" if len(vms) == 1 else f"{len(loud)} of them are"
+        lines.append(f"{who} running and will be cut off hard; what the guest has not written is lost.")
+    lines.append("The VM, its console log and its claim on the host go. Disks and images stay.")
+    typed = "" if len(vms) == 1 and not loud else (vms[0].name if len(vms) == 1 else str(len(vms)))
+    return Question(f"Delete {_named(vms)}?", tuple(lines), "Delete", typed)

@@ -1,0 +1,141 @@
+"""One VM: what was asked, what is, what it uses, what happened to it.
+
+The spec comes from the API's own JSON and is kept current by events; counters are asked for every two
+seconds, only while this view is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual import work
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from qarax_tui.client.errors import ClientError
+from qarax_tui.client.records import Vm
+from qarax_tui.screens import vm_sections as sections
+from qarax_tui.screens.chrome import same
+from qarax_tui.screens.console import ConsolePage
+from qarax_tui.screens.samples import Samples
+from qarax_tui.screens.verbs import VmVerbs
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from qarax_tui.client.changes import Changes
+
+_SAMPLE_SECONDS = 2
+_WIDE = 110
+
+
+class VmView(VmVerbs):
+    """Closed by itself only by the operator; a VM that is gone stays on the screen and says so."""
+
+    view_id = "vm"
+
+    def __init__(self, vm_id: str) -> None:
+        super().__init__()
+        self.vm_id = vm_id
+        self.name_shown = ""
+        self.placement: Mapping[str, Any] = {}
+        self.problem = ""
+        self.samples = Samples()
+        self.last: Vm | None = None
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="vm-scroll", classes="page"), Horizontal(classes="page-columns"):
+            with Vertical(classes="page-column"):
+                yield Static(id="vm-state", classes="card")
+                yield Static(id="vm-spec", classes="card")
+                yield Static(id="vm-devices", classes="card")
+            with Vertical(classes="page-column"):
+                yield Static(id="vm-load", classes="card")
+                yield Static(id="vm-history", classes="card")
+                yield Static(id="vm-placement", classes="card")
+
+    def on_mount(self) -> None:
+        self.draw()
+        self._fetch()
+        self._sample()
+        self.set_interval(_SAMPLE_SECONDS, self._sample)
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= _WIDE, "wide")
+
+    def trail(self) -> tuple[str, ...]:
+        vm = self.vm
+        self.name_shown = vm.name if vm else self.name_shown
+        return (self.name_shown or self.vm_id,)
+
+    @property
+    def vm(self) -> Vm | None:
+        found = self.fleet.vms.get(self.vm_id)
+        self.last = found or self.last
+        return found
+
+    def vms(self) -> tuple[Vm, ...]:
+        vm = self.vm
+        return (vm,) if vm else ()
+
+    def focus_inside(self) -> None:
+        self.query_one("#vm-scroll").focus()
+
+    def take(self, changes: Changes) -> None:
+        if changes.touches("vm", "host", "operation") or changes.events:
+            self.draw()
+
+    def tick(self) -> None:
+        self.draw()
+
+    @work(exclusive=True, group="vm-fetch")
+    async def _fetch(self) -> None:
+        fleet, api = self.fleet, self.session.api
+        try:
+            body = await fleet.details("vm", self.vm_id)
+            if body.get("host_id"):
+                await fleet.details("host", str(body["host_id"]))
+            self.placement = await api.placement(self.vm_id)
+        except ClientError as error:
+            self.problem = error.sentence
+        self.draw()
+
+    @work(exclusive=True, group="vm-sample")
+    async def _sample(self) -> None:
+        vm = self.vm
+        if vm is None or vm.status != "running" or not self.display or self.fleet.connection.state != "live":
+            return
+        try:
+            self.samples.add(self.session.now(), await self.session.api.metrics(self.vm_id))
+        except ClientError as error:
+            self.samples.problem = error.sentence
+        self._draw_load()
+
+    def draw(self) -> None:
+        if not self.is_mounted or not self.display:
+            return
+        vm = self.vm
+        body = self.fleet.raw("vm", self.vm_id) or {}
+        now = self.session.now()
+        host = self.fleet.raw("host", self.last.host_id) if self.last else None
+        self._put("#vm-state", sections.state(vm, body, host, self.fleet, now))
+        self._put("#vm-spec", sections.spec(self.last, body, self.fleet))
+        self._put("#vm-devices", sections.devices(body, self.fleet))
+        self._put("#vm-history", sections.history(self.vm_id, self.fleet, now))
+        self._put("#vm-placement", sections.placement(self.placement))
+        self._draw_load()
+
+    def _draw_load(self) -> None:
+        self._put("#vm-load", sections.load(self.samples, self.vm))
+
+    def _put(self, selector: str, content: Content) -> None:
+        card = self.query_one(selector, Static)
+        card.display = bool(content.plain)
+        if not same(content, card.content):
+            card.update(content)
+
+    def do_console(self) -> None:
+        if self.vm is not None:
+            self.call_later(self.main.push, ConsolePage(self.vm_id))

@@ -1,0 +1,31 @@
+"""What a table prints: a cell's text and tone, cut or padded to its column without ever parsing it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from qarax_tui.client.sanitise import safe
+
+
+class Cell(NamedTuple):
+    """The text as it is, and the tone it is printed in: good warn bad busy dim strong match, "" is plain."""
+
+    text: str
+    tone: str = ""
+
+
+def as_cell(value: Cell | str) -> Cell:
+    """A cell whose text is one safe line."""
+    text, tone = (value, "") if isinstance(value, str) else value
+    return Cell(safe(text), tone)
+
+
+def fit(text: str, width: int, align: str = "left") -> str:
+    """The text in exactly `width` terminal cells; what does not fit ends in an ellipsis."""
+    length = len(text) if text.isascii() else cell_len(text)
+    if length > width:
+        return f"{set_cell_size(text, width - 1)}…" if width > 0 else ""
+    padding = " " * (width - length)
+    return padding + text if align == "right" else text + padding

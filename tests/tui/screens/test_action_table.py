@@ -1,0 +1,132 @@
+"""One table feeds everything: no key means two things in one view, and every row leads somewhere."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from qarax_tui import keymap
+from qarax_tui.keys import ACTIONS, BY_ID, ROOT_VIEWS, Action, for_view
+from qarax_tui.screens.console import ConsolePage
+from qarax_tui.screens.everywhere import HANDLERS
+from qarax_tui.screens.host import HostView
+from qarax_tui.screens.orphans import OrphansView
+from qarax_tui.screens.own_actions import OwnActionsView
+from qarax_tui.screens.roots import ROOTS
+from qarax_tui.screens.view import View
+from qarax_tui.screens.vm import VmView
+
+VIEWS: dict[str, type[View]] = {
+    **{view_id: made for view_id, made in ROOTS.items() if isinstance(made, type)},
+    "vm": VmView,
+    "console": ConsolePage,
+    "actions": OwnActionsView,
+    "host": HostView,
+    "orphans": OrphansView,
+}
+PAGE = Path(__file__).parents[3] / "docs" / "dashboard.md"
+BEGIN, END = "test_action_table.py -->\n", "<!-- end of keys -->"
+
+
+def test_every_root_view_is_built() -> None:
+    assert set(ROOTS) == set(ROOT_VIEWS)
+    assert set(VIEWS) >= set(ROOT_VIEWS)
+
+
+@pytest.mark.parametrize("view_id", VIEWS)
+def test_no_key_means_two_things_in_a_view(view_id: str) -> None:
+    keys = [key for action in for_view(view_id) for key in action.key.split(",")]
+    assert [key for key, times in Counter(keys).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("view_id", VIEWS)
+def test_every_action_of_a_view_has_a_handler(view_id: str) -> None:
+    view = VIEWS[view_id]
+    lost = [a.id for a in for_view(view_id) if not hasattr(view, f"do_{a.id}") and a.id not in HANDLERS]
+    assert lost == []
+
+
+def test_what_can_hurt_stays_off_the_keys_of_the_shell() -> None:
+    shell = {"ctrl+a", "ctrl+d", "ctrl+k", "ctrl+u", "ctrl+w"}
+    assert not [action.id for action in ACTIONS if action.dangerous and shell & set(action.key.split(","))]
+
+
+def test_ids_are_unique() -> None:
+    assert len(BY_ID) == len(ACTIONS)
+
+
+def _load(folder: Path, text: str) -> keymap.Keymap:
+    path = folder / "keys.yaml"
+    path.write_text(text, encoding="utf-8")
+    return keymap.load(path)
+
+
+def test_a_key_file_moves_keys(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, "stop: ctrl+x\nfilter: f3\n")
+    assert loaded.problems == ()
+    assert loaded.shown(BY_ID["stop"]) == "ctrl+x"
+    assert loaded.shown(BY_ID["start"]) == "s"
+
+
+def test_no_key_file_is_no_problem(tmp_path: Path) -> None:
+    assert keymap.load(tmp_path / "keys.yaml") == keymap.Keymap()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stop: s\n", "s is already Start"),
+        ("explode: x\n", "no action explode"),
+        ("stop: []\n", "write a key"),
+        ("- stop\n", "expected lines"),
+        ("stop: [\n", "not read"),
+    ],
+)
+def test_what_a_key_file_cannot_mean_is_reported_and_changes_nothing(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    loaded = _load(tmp_path, text)
+    assert said in loaded.problems[0]
+    assert loaded.key(BY_ID["stop"]) == "x"
+
+
+def test_two_actions_may_trade_their_keys(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, "stop: s\nstart: x\n")
+    assert loaded.problems == ()
+    assert loaded.key(BY_ID["stop"]) == "s"
+
+
+def _key_tables() -> str:
+    """The action table as the documentation shows it."""
+    parts = []
+    for group, actions in groupby(sorted(ACTIONS, key=_group_place), key=lambda action: action.group):
+        rows = [f"| {_keys(action.key)} | `:{action.command}` | {_told(action.help)} |" for action in actions]
+        parts.append(f"**{group}**\n\n| key | command | |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def _group_place(action: Action) -> int:
+    return [one.group for one in ACTIONS].index(action.group)
+
+
+def _keys(keys: str) -> str:
+    return " ".join(f"`{keymap.Keymap().shown(replace(ACTIONS[0], key=key))}`" for key in keys.split(","))
+
+
+def _told(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def test_the_documentation_has_every_key() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tables, tail = rest.split(END)
+    if os.environ.get("SNAPSHOTS") == "write":
+        PAGE.write_text(f"{head}{BEGIN}{_key_tables()}{END}{tail}", encoding="utf-8")
+        return
+    assert tables == _key_tables(), "docs/dashboard.md is older than the action table; SNAPSHOTS=write"

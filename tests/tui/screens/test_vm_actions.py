@@ -1,0 +1,158 @@
+"""What the operator does to VMs: at once, after a question, after typing, for one and for many."""
+
+from __future__ import annotations
+
+from textual.widgets import Button, Input
+
+from qarax_tui.screens.confirm import Confirm
+from qarax_tui.screens.jobs import Report
+from tests.fakes.control_plane import ControlPlane
+from tests.tui.screens.dashboard import dashboard
+
+
+async def test_start_happens_at_once_and_shows() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="created")
+        async with dashboard(plane) as desk:
+            await desk.press("s")
+            await desk.until(lambda: desk.app.fleet.vms[vm].status == "running")
+            await desk.until(lambda: "● running" in desk.text())
+            assert desk.changes() == [("POST", f"/vms/{vm}/start")]
+
+
+async def test_an_action_that_does_not_fit_the_status_is_refused_here_with_the_status() -> None:
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web-1", status="shutdown")
+        async with dashboard(plane) as desk:
+            await desk.press("p")
+            assert "web-1 is shutdown: pause needs it to be running." in desk.toasts()
+            assert desk.changes() == []
+
+
+async def test_stop_asks_and_names_the_vm() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="running")
+        async with dashboard(plane) as desk:
+            await desk.press("x")
+            assert "Stop web-1?" in desk.text()
+            await desk.press("n")
+            assert desk.changes() == []
+            await desk.press("x", "y")
+            await desk.until(lambda: desk.app.fleet.vms[vm].status == "shutdown")
+
+
+async def test_the_cancel_button_has_the_focus_of_a_question() -> None:
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web-1", status="running")
+        async with dashboard(plane) as desk:
+            await desk.press("x", "enter")
+            assert not isinstance(desk.screen, Confirm)
+            assert desk.changes() == []
+
+
+async def test_deleting_a_running_vm_is_typed() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="running")
+        async with dashboard(plane) as desk:
+            await desk.press("D", "y", "enter")
+            assert isinstance(desk.screen, Confirm)
+            assert desk.screen.query_one("#yes", Button).disabled
+            desk.screen.query_one(Input).value = "web-1"
+            await desk.press("enter")
+            await desk.until(lambda: vm not in desk.app.fleet.vms)
+            assert desk.changes() == [("DELETE", f"/vms/{vm}")]
+
+
+async def test_a_vm_that_goes_while_the_question_is_open_is_not_replaced_by_its_neighbour() -> None:
+    async with ControlPlane() as plane:
+        first = plane.add("vm", name="a", status="shutdown")
+        plane.add("vm", name="b", status="shutdown")
+        async with dashboard(plane) as desk:
+            await desk.press("D")
+            plane.remove("vm", first)
+            await desk.until(lambda: first not in desk.app.fleet.vms)
+            await desk.press("y")
+            assert "the VM is gone, nothing was done" in desk.toasts()
+            assert desk.changes() == []
+
+
+async def test_after_the_vm_under_the_cursor_is_gone_keys_act_on_nothing() -> None:
+    async with ControlPlane() as plane:
+        first = plane.add("vm", name="a", status="created")
+        plane.add("vm", name="b", status="created")
+        async with dashboard(plane) as desk:
+            plane.remove("vm", first)
+            await desk.until(lambda: desk.table.table.cursor_id is None)
+            await desk.press("s")
+            assert "no VM is under the cursor" in desk.toasts()
+            assert desk.changes() == []
+
+
+async def test_stop_while_it_stops_offers_force() -> None:
+    async with ControlPlane() as plane:
+        operation = {"id": "o", "action": "stop", "status": "running", "actor": "anna"}
+        vm = plane.add("vm", name="web-1", status="running", operation=operation)
+        async with dashboard(plane) as desk:
+            await desk.press("x")
+            assert "Force web-1 off now?" in desk.text()
+            await desk.press("y")
+            await desk.until(lambda: ("POST", f"/vms/{vm}/stop") in desk.changes())
+
+
+async def test_marked_vms_are_acted_on_together_with_a_result_for_each() -> None:
+    async with ControlPlane() as plane:
+        ids = [plane.add("vm", name=f"web-{n}", status="created") for n in range(3)]
+        plane.refuse("POST", f"/vms/{ids[1]}/start", 409, {"message": "web-1 is busy."})
+        async with dashboard(plane) as desk:
+            await desk.press("a", "s")
+            assert isinstance(desk.screen, Report)
+            await desk.until(lambda: "2 of 3 done, 1 failed" in desk.text())
+            assert "web-1 is busy." in desk.text()
+            await desk.press("r")
+            await desk.until(lambda: "3 of 3 done" in desk.text())
+            assert {desk.app.fleet.vms[vm].status for vm in ids} == {"running"}
+
+
+async def test_deleting_several_is_typed_as_their_number() -> None:
+    async with ControlPlane() as plane:
+        for number in range(3):
+            plane.add("vm", name=f"web-{number}", status="shutdown")
+        async with dashboard(plane) as desk:
+            await desk.press("space", "space", "D")
+            assert "Delete 2 VMs?" in desk.text()
+            desk.screen.query_one(Input).value = "2"
+            await desk.press("enter")
+            await desk.until(lambda: len(desk.app.fleet.vms) == 1)
+            assert [vm.name for vm in desk.app.fleet.vms.values()] == ["web-2"]
+
+
+async def test_a_refusal_of_the_server_is_a_toast_in_its_words() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="created")
+        plane.refuse("POST", f"/vms/{vm}/start", 422, {"message": "No host has 512 MiB free."})
+        async with dashboard(plane) as desk:
+            await desk.press("s")
+            await desk.until(lambda: "No host has 512 MiB free." in desk.toasts())
+
+
+async def test_read_only_switches_everything_off_that_changes_something() -> None:
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web-1", status="created")
+        async with dashboard(plane, read_only=True) as desk:
+            assert "READ-ONLY" in desk.text()
+            await desk.press("s", "n", "D")
+            assert "Read-only mode: Start is off." in desk.toasts()
+            assert desk.changes() == []
+            await desk.press("L", "s")
+            await desk.until(lambda: len(desk.changes()) == 1)
+
+
+async def test_own_actions_are_listed_with_their_curl() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="created")
+        async with dashboard(plane, (160, 30)) as desk:
+            await desk.press("s")
+            await desk.until(lambda: len(desk.app.api.actions) == 1)
+            await desk.press("H")
+            await desk.until(lambda: f"/vms/{vm}/start" in desk.text())
+            assert "curl" in desk.text()
