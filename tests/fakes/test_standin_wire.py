@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+
 import pytest
 
 from tests.fakes.standin_process import StandIn
@@ -99,7 +103,11 @@ def test_the_eleventh_connection_is_turned_away(vmm: StandIn) -> None:
 
 def test_a_client_that_half_closes_gets_no_reply(vmm: StandIn) -> None:
     with vmm.connect() as connection:
+        # stopped, so that both have arrived before it looks
+        os.kill(vmm.process.pid, signal.SIGSTOP)
+        os.waitpid(vmm.process.pid, os.WUNTRACED)
         connection.sendall(b"GET /api/v1/vmm.ping HTTP/1.1\r\n\r\n")
-        connection.shutdown(1)
+        connection.shutdown(socket.SHUT_WR)
+        os.kill(vmm.process.pid, signal.SIGCONT)
         with pytest.raises(ConnectionResetError):
             vmm.reply(connection)
