@@ -44,8 +44,9 @@ DELETE FROM hosts WHERE id = %(id)s RETURNING name;
 SELECT * FROM hosts WHERE admitted OR node_id IS NOT NULL ORDER BY name;
 
 -- name: lock_host
--- A host, held until the end of the transaction.
-SELECT * FROM hosts WHERE id = %(id)s FOR UPDATE;
+-- A host, held until the end of the transaction. Not from foreign keys: a row that one transaction writes twice has
+-- them checked again, by somebody who holds a VM and must not wait for its host.
+SELECT * FROM hosts WHERE id = %(id)s FOR NO KEY UPDATE;
 
 -- name: update_reachable
 -- A node answered: what it said of itself.
