@@ -258,9 +258,15 @@ async def test_a_server_that_slept_is_refused_and_steps_down(
 ) -> None:
     await plane.add_host(node)
     vm_id = await plane.add_vm()
-    await run_sql(plane, "UPDATE lease SET expires_at = now() - interval '1 s' RETURNING fence")
+    await run_sql(
+        plane, "UPDATE lease SET expires_at = now() - interval '1 s', holder = 'gone' RETURNING fence"
+    )
     async with control_plane(settings_for(database_settings, tmp_path), "other") as other:
-        await other.ok("POST", f"/vms/{vm_id}/start")
+
+        async def started() -> bool:
+            return (await other.request("POST", f"/vms/{vm_id}/start"))[0] == 200
+
+        await until(started)
         status, answer, _ = await plane.request("POST", f"/vms/{vm_id}/pause")
         assert status == 503, answer
         assert answer["code"] in {"fenced", "not_active"}
