@@ -8,10 +8,11 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PLACE := $(if $(STATE_DIR),--state-dir $(STATE_DIR))
 QEMU := qemu-system-x86_64=qemu-system-x86
+SSHD := sshd=openssh-server sudo=sudo
 # Several workers pay off only where there are cores for them.
 WORKERS ?= 2
 
-.PHONY: help setup run demo test check faults security build openapi proto lock clean
+.PHONY: help setup run demo test check faults bench security build openapi proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ demo: setup ## the README's API walkthrough, with real requests and a real guest
 	@$(BIN)/python hack/demo.py $(PLACE)
 
 test: ## the tests, with real guests in them
-	@hack/setup.sh $(QEMU)
+	@hack/setup.sh $(QEMU) $(SSHD)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not faults" || { \
 	    echo 'make test: what failed beside others runs once more, alone; a test that needs this wants mending'; \
 	    $(BIN)/pytest -m "not faults" --last-failed --last-failed-no-failures none; }
@@ -35,11 +36,16 @@ test: ## the tests, with real guests in them
 check: setup ## ruff, mypy, import directions, sql, proto, openapi.yaml, no addresses
 	@hack/check.sh
 
-faults: ## the fault scenarios in their long form
+faults: ## the fault scenarios in their long form, and a table of them; the longest first, two at a time
 	@hack/setup.sh $(QEMU)
-	@$(BIN)/pytest -m faults --timeout=1800
+	@$(BIN)/pytest -n $(WORKERS) --dist load --maxschedchunk 1 -m faults --timeout=1800
 
-security: setup ## the tests that attack
+bench: ## the performance table and how cost grows, into docs/performance.md; QUICK=1: printed, small sizes
+	@hack/setup.sh $(QEMU) curl=curl less=less
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick,--document)
+
+security: ## the tests that attack, and how much they tried
+	@hack/setup.sh $(QEMU)
 	@$(BIN)/pytest -m security
 
 build: setup openapi ## wheel and source package into dist/, openapi.yaml
@@ -55,6 +61,8 @@ proto: setup ## the protobuf stubs, and the list of what the wire promises
 lock: setup ## requirements.lock from pyproject.toml, hashes and no addresses
 	@$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --extra development --strip-extras --output-file requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --strip-extras --no-annotate --output-file deployments/node-requirements.lock deployments/node-requirements.in
 
 clean: ## what was built here; state directories stay
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
