@@ -9,8 +9,8 @@ The next step down is the driver's own `process.py` (spawn through the keeper) a
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from qarax_node.errors import NodeError
 from qarax_node.processes import Exit as Exit  # noqa: PLC0414  part of this interface
@@ -99,7 +99,10 @@ class DiskSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """One interface; `tap` or `macvtap_fds` are there by the time a driver sees it."""
+    """One interface; `mac`, and `tap` or `macvtap_fds`, are there by the time a driver starts it.
+
+    `ip` and `mask` of the host's end the node has set by then.
+    """
 
     id: str
     interface_type: str
@@ -147,7 +150,6 @@ class MachineSpec:
     memory_thp: bool = True
     disks: tuple[DiskSpec, ...] = ()
     networks: tuple[NetworkSpec, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

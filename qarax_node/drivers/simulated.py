@@ -1,7 +1,7 @@
 """VMs in memory: for scale, demos and tests. Never chosen unless asked for; a restart finds them shut down.
 
-The guest prints a boot log, echoes what is typed, obeys the power button (not with
-`qarax.ignore_power_button` on its command line) and powers itself off after `qarax.lifetime=N` seconds.
+The guest (`simulated_guest.py`) has a shell, obeys the power button (not with `qarax.ignore_power_button` on
+its command line) and powers itself off after `qarax.lifetime=N` seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from qarax_node.drivers.base import (
     Status,
     StopHow,
 )
+from qarax_node.drivers.simulated_guest import Shell, boot_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,22 +32,15 @@ if TYPE_CHECKING:
 
 LIFETIME = re.compile(r"(?:^|\s)qarax\.lifetime=(\d+)(?:\s|$)")
 POWEROFF_SECONDS = 0.05
-BOOT_LOG = """\
-[    0.000000] Linux version 0.0-simulated ({name})
-[    0.000000] Command line: {cmdline}
-[    0.004000] smpboot: Allowing {vcpus} CPUs
-[    0.011000] Memory: {memory_kib}K available
-[    0.120000] Run /init as init process
-qarax: simulated guest {name} is up
-# """
 
 
 class _Guest:
     """One simulated VM that is on."""
 
-    __slots__ = ("status", "timer")
+    __slots__ = ("shell", "status", "timer")
 
-    def __init__(self) -> None:
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
         self.status = Status.RUNNING
         self.timer: asyncio.TimerHandle | None = None
 
@@ -59,6 +53,7 @@ class SimulatedDriver:
         self._notify = notify
         self._guests: dict[str, _Guest] = {}
         self._consoles: dict[str, Ring] = {}
+        self._ends: dict[str, tuple[StopHow, str]] = {}
         self.on_console: Callable[[str], None] = lambda _: None
 
     @property
@@ -78,8 +73,11 @@ class SimulatedDriver:
     async def start(self, spec: MachineSpec) -> Process:
         if self._settings.simulated_boot_seconds:
             await asyncio.sleep(self._settings.simulated_boot_seconds)
-        guest = self._guests[spec.vm_id] = _Guest()
-        self._print(spec.vm_id, _boot_log(spec))
+        vm_id = spec.vm_id
+        shell = Shell(lambda data: self._print(vm_id, data), lambda word: self._do(spec, word))
+        guest = self._guests[vm_id] = _Guest(shell)
+        self._ends.pop(vm_id, None)
+        self._print(spec.vm_id, boot_log(spec))
         lifetime = LIFETIME.search(spec.cmdline)
         if lifetime:
             self._after(guest, float(lifetime[1]), spec.vm_id)
@@ -89,12 +87,32 @@ class SimulatedDriver:
         guest.timer = asyncio.get_running_loop().call_later(seconds, self._power_off, vm_id)
 
     def _power_off(self, vm_id: str) -> None:
-        guest = self._guests.pop(vm_id, None)
-        if guest is not None:
-            if guest.timer is not None:
-                guest.timer.cancel()
+        if vm_id in self._guests:
             self._print(vm_id, b"\nreboot: Power down\n")
-            self._notify(vm_id, Observation(Status.SHUTDOWN))
+            self._gone(vm_id)
+
+    def _gone(self, vm_id: str) -> None:
+        guest = self._guests.pop(vm_id)
+        if guest.timer is not None:
+            guest.timer.cancel()
+        self._notify(vm_id, Observation(Status.SHUTDOWN))
+
+    def _do(self, spec: MachineSpec, word: str) -> None:
+        """What the guest was told to do with its VM."""
+        if word == "poweroff":
+            self._power_off(spec.vm_id)
+        elif word == "reboot":
+            self._restart(spec)
+            self._notify(spec.vm_id, Observation(Status.RUNNING, guest_rebooted=True))
+        elif word == "panic":
+            self._print(spec.vm_id, b"Kernel panic - not syncing: as typed\r\n")
+            self._notify(spec.vm_id, Observation(Status.RUNNING, panicked=True))
+        else:
+            self._ends[spec.vm_id] = StopHow.CRASHED, "its simulated hypervisor crashed, as typed"
+            self._gone(spec.vm_id)
+
+    def _restart(self, spec: MachineSpec) -> None:
+        self._print(spec.vm_id, b"\nreboot: Restarting system\n" + boot_log(spec))
 
     def _print(self, vm_id: str, data: bytes) -> None:
         self.console(vm_id).append(data)
@@ -105,9 +123,8 @@ class SimulatedDriver:
         return self._consoles.setdefault(vm_id, Ring())
 
     def type(self, vm_id: str, data: bytes) -> None:
-        """Keyboard input: the guest echoes it."""
-        self._guest(vm_id)
-        self._print(vm_id, data.replace(b"\r", b"\r\n"))
+        """Keyboard input."""
+        self._guest(vm_id).shell.type(data)
 
     def _guest(self, vm_id: str) -> _Guest:
         guest = self._guests.get(vm_id)
@@ -137,14 +154,14 @@ class SimulatedDriver:
 
     async def reboot(self, spec: MachineSpec) -> None:
         self._guest(spec.vm_id)
-        self._print(spec.vm_id, b"\nreboot: Restarting system\n" + _boot_log(spec))
+        self._restart(spec)
 
     async def end(self, spec: MachineSpec) -> None:
         self._power_off(spec.vm_id)
 
     async def exit_reason(self, spec: MachineSpec, ended: Exit) -> tuple[StopHow, str]:
-        del spec, ended
-        return StopHow.GUEST_POWEROFF, ""
+        del ended
+        return self._ends.get(spec.vm_id, (StopHow.GUEST_POWEROFF, ""))
 
     async def counters(self, spec: MachineSpec) -> Mapping[str, Mapping[str, int]]:
         self._guest(spec.vm_id)
@@ -156,15 +173,9 @@ class SimulatedDriver:
     def remove(self, vm_id: str) -> None:
         """The VM was deleted: its console goes."""
         self._consoles.pop(vm_id, None)
+        self._ends.pop(vm_id, None)
 
     async def close(self) -> None:
         for guest in self._guests.values():
             if guest.timer is not None:
                 guest.timer.cancel()
-
-
-def _boot_log(spec: MachineSpec) -> bytes:
-    text = BOOT_LOG.format(
-        name=spec.name, cmdline=spec.cmdline, vcpus=spec.boot_vcpus, memory_kib=spec.memory_size >> 10
-    )
-    return text.encode()

@@ -46,7 +46,12 @@ def spawn(argv: list[str], cwd: str, log: str, fds: list[int]) -> tuple[int, int
     """Fork; returns the pid, the pipe that lets it execute, and the pipe that tells of a failure or ends."""
     go_read, go_write = os.pipe2(os.O_CLOEXEC)
     told_read, told_write = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        for descriptor in (go_read, go_write, told_read, told_write):
+            os.close(descriptor)
+        raise
     if pid == 0:
         os.close(go_write)
         _become(argv, cwd, log, fds, (go_read, told_write))
@@ -149,9 +154,11 @@ class Records:
 
     def _write(self) -> None:
         data = "".join(json.dumps(record) + "\n" for record in self._unsaved).encode()
-        descriptor = os.open(self._exits, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._exits, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a line that a crash of the host cut
             if os.write(descriptor, data) != len(data):
                 os.ftruncate(descriptor, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

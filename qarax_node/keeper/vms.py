@@ -44,12 +44,18 @@ class Vms:
     def take_up(self) -> None:
         """Watch the VMMs that an earlier keeper started; those that are gone ended unseen."""
         gone: list[Ended] = []
+        told = {(ended["vm"], ended["pid"]) for ended in self.records.exits(0)}
         for record in self.records.load():
-            self.running[record["vm"]] = record
-            if not self._watch(record):
-                gone.append((record["vm"], record["pid"], None))
-            elif record.get("socket"):
-                self._consoles.take_up(record["vm"], record["socket"])
+            vm, pid = record["vm"], record["pid"]
+            if self._watch(record):
+                self.running[vm] = record
+                if record.get("socket"):
+                    self._consoles.take_up(vm, record["socket"])
+            elif (vm, pid) in told:
+                self.records.drop(vm)  # all that the earlier keeper had not come to
+            else:
+                self.running[vm] = record
+                gone.append((vm, pid, None))
         self._ended(gone)
 
     def _watch(self, record: processes.Record) -> bool:

@@ -22,10 +22,10 @@ from qarax_node.machines.node_file import NodeFile
 from qarax_node.machines.record import Record, Run
 from qarax_node.machines.watchers import Watchers
 from qarax_node.network import interfaces
+from qarax_node.steps import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Callable
 
     from qarax_proto import node_pb2
 
@@ -50,14 +50,14 @@ class Host:
         self.watchers = Watchers()
         self.strangers: list[str] = []
         self.node = NodeFile(settings.runtime_dir)
-        self._around = Surroundings(registry, keeper, settings.macvtap_parent, self._changed)
+        self._around = Surroundings(registry, keeper, settings, self._changed)
         self._machines: dict[str, Machine] = {}
         self.on_removed: Callable[[str], None] = lambda _: None
         self._creating: dict[str, asyncio.Lock] = {}
         self._generation = 0
         self._generations: dict[str, int] = {}
         self._ledger = None if keeper is None else Ledger(keeper, self._exit, lambda: self.watchers.touch(""))
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._steps = Steps("this node")
         self._autostarts = asyncio.Semaphore(MOST_STARTS_AT_ONCE)
 
     def machines(self) -> list[Machine]:
@@ -129,7 +129,7 @@ class Host:
             except NodeError as error:
                 leftovers.append(f"{directory.name} ({error})")
                 continue
-            waits.append(self._task(self._adopt(machine, run, turns)))
+            waits.append(self._steps.begin(self._adopt(machine, run, turns)))
         if waits:
             await asyncio.wait(waits, timeout=ADOPTION_SECONDS)
         if self.keeper is not None:
@@ -172,17 +172,6 @@ class Host:
         if machine is not None:
             machine.exit_recorded(ended)
 
-    def _task(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(step)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            LOGGER.error("%s", error, exc_info=error)
-
     def _add(self, vm_id: str, record: Record, wanted: node_pb2.VmSpec, driver: Driver) -> Machine:
         machine = Machine(vm_id, record, wanted, driver, self._around)
         self._machines[vm_id] = machine
@@ -208,7 +197,7 @@ class Host:
         driver = self.registry.find(wanted.driver)
         directory = self.settings.runtime_dir / vm_id
         spec = specs.machine_spec(vm_id, wanted, directory, self.settings.macvtap_parent)
-        await preflight.check(driver, wanted, spec, starting=False)
+        await preflight.check(driver, wanted, spec, self.settings, starting=False)
         if preflight_only:
             return None
         record = Record(directory, durable=self.keeper is not None)
@@ -274,8 +263,7 @@ class Host:
         self.node.close()
         for machine in self.machines():
             machine.let_go()
-        for task in list(self._tasks):
-            task.cancel()
+        self._steps.cut()
 
 
 def _is_vm_id(name: str) -> bool:

@@ -25,6 +25,7 @@ from qarax_node.machines import spec as specs
 from qarax_node.machines import starting, stopping
 from qarax_node.machines.record import LastStop, Record, Run
 from qarax_node.network import interfaces
+from qarax_node.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from qarax_node.keeper_client import KeeperClient
     from qarax_node.machines.stopping import Stop
     from qarax_node.processes import Process
+    from qarax_node.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
 EXIT_RECORD_SECONDS = 2.0
@@ -54,7 +56,7 @@ class Surroundings:
 
     registry: Registry
     keeper: KeeperClient | None
-    macvtap_parent: str
+    settings: Settings
     changed: Callable[[Machine], None]
 
 
@@ -78,8 +80,8 @@ class Machine:
         self.guest_is_off = False
         self.around = around
         self._exit_record: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._waits: set[asyncio.Task[None]] = set()
+        self._steps = Steps(f"VM {vm_id}", (NodeError, KeeperError))
+        self._waits = Steps(f"VM {vm_id}")
         self.wish(wanted)
 
     def wish(self, wanted: node_pb2.VmSpec) -> None:
@@ -89,7 +91,8 @@ class Machine:
 
     def spec_of(self, wanted: node_pb2.VmSpec) -> MachineSpec:
         """What a driver would get of this spec."""
-        return specs.machine_spec(self.vm_id, wanted, self.record.directory, self.around.macvtap_parent)
+        parent = self.around.settings.macvtap_parent
+        return specs.machine_spec(self.vm_id, wanted, self.record.directory, parent)
 
     @property
     def is_simulated(self) -> bool:
@@ -103,37 +106,20 @@ class Machine:
 
     async def carry_out(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step to its end even when whoever asked for it goes away."""
-        await asyncio.shield(self._task(step))
-
-    def _task(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(step)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
+        await asyncio.shield(self._steps.begin(step))
 
     def later(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step in the background; it ends with the node."""
-        self._waits.add(task := asyncio.create_task(step))
-        task.add_done_callback(self._waits.discard)
+        self._waits.begin(step)
 
     def let_go(self) -> None:
         """Cancel what waits in the background."""
-        for task in list(self._waits):
-            task.cancel()
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if (
-            not task.cancelled()
-            and (error := task.exception()) is not None
-            and not isinstance(error, NodeError | KeeperError)
-        ):
-            LOGGER.error("VM %s: %s", self.vm_id, error, exc_info=error)
+        self._waits.cut()
 
     @property
     def busy(self) -> frozenset[asyncio.Task[None]]:
         """The steps under way, for a node that wants to leave."""
-        return frozenset(self._tasks)
+        return self._steps.under_way
 
     @contextlib.asynccontextmanager
     async def alone(self, doing: str) -> AsyncIterator[None]:
@@ -169,14 +155,14 @@ class Machine:
     def _watch(self, run: Run) -> None:
         descriptor = processes.open_pidfd(run.process)
         if descriptor is None:
-            self._task(self._has_ended(run))
+            self._steps.begin(self._has_ended(run))
             return
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-            self._task(self._has_ended(run))
+            self._steps.begin(self._has_ended(run))
 
         loop.add_reader(descriptor, ended)
 
@@ -225,9 +211,9 @@ class Machine:
             self.stopping.news.set()
         if run.process.pid == 0 and not self._exit_record.done():
             self._exit_record.set_result(Exit(0, 0, time.time()))
-            self._task(self._has_ended(run))
+            self._steps.begin(self._has_ended(run))
         elif run.process.pid:
-            self._task(self._end_after_guest(run))
+            self._steps.begin(self._end_after_guest(run))
 
     async def _end_after_guest(self, run: Run) -> None:
         """The guest is off and its VMM is still there: end it, unless a stop does."""

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from qarax_proto import node_pb2
 
     from qarax_node.drivers.base import Driver, MachineSpec
+    from qarax_node.settings import Settings
 
 FILE_SECONDS = 10.0
 
 
-async def check(driver: Driver, wanted: node_pb2.VmSpec, spec: MachineSpec, *, starting: bool) -> None:
+async def check(
+    driver: Driver, wanted: node_pb2.VmSpec, spec: MachineSpec, settings: Settings, *, starting: bool
+) -> None:
     """Files, interfaces, memory and what the driver says; `starting` asks for memory that is free now."""
     if not driver.facts.usable:
         raise NodeError(
@@ -27,7 +30,7 @@ async def check(driver: Driver, wanted: node_pb2.VmSpec, spec: MachineSpec, *, s
         )
     if driver.facts.name != "simulated":
         await _check_files(wanted)
-        interfaces.check(spec.networks)
+        interfaces.check(spec.networks, settings)
         resources.check_memory(spec, starting=starting)
     await driver.preflight(spec)
 

@@ -37,7 +37,7 @@ async def start(machine: Machine, wanted: node_pb2.VmSpec | None = None) -> None
         specs.check(wanted)
         spec = machine.spec_of(wanted)
         driver = machine.around.registry.find(wanted.driver)
-        await preflight.check(driver, wanted, spec, starting=True)
+        await preflight.check(driver, wanted, spec, machine.around.settings, starting=True)
         if specs.digest(wanted) != machine.digest:
             await asyncio.to_thread(machine.record.keep_spec, wanted)
         machine.driver = driver

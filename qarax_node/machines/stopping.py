@@ -1,6 +1,7 @@
 """An honest stop: power button, repeated; then the driver's own end; then a kill of the recorded process.
 
-A second stop with a shorter grace shortens the first. How it ended is kept with the VM.
+A second stop with a shorter grace shortens the first; while it waits for the guest it can be called off. How
+it ended is kept with the VM.
 """
 
 from __future__ import annotations
@@ -37,10 +38,16 @@ class Stop:
         self.done = asyncio.Event()
         self.pressed = False
         self.forced = False
+        self.called_off = False
 
     def shorten(self, grace: float) -> None:
         """Let the guest have no more than `grace` seconds from now."""
         self.deadline = min(self.deadline, time.monotonic() + grace)
+        self.news.set()
+
+    def call_off(self) -> None:
+        """Wait for the guest no more, and force nothing."""
+        self.called_off = True
         self.news.set()
 
     def outcome(self, seen: StopHow) -> tuple[StopHow, float, str]:
@@ -71,6 +78,9 @@ async def stop(machine: Machine, grace: float) -> None:
         try:
             if grace > 0:
                 await _ask(machine, machine.stopping)
+            gone = machine.ended.done() or machine.guest_is_off
+            if machine.stopping.called_off and not gone:
+                raise NodeError("the stop was cancelled: the VM goes on", code="stop_cancelled", kind="state")
             if not machine.ended.done():
                 machine.stopping.forced = not machine.guest_is_off
                 await force(machine)
@@ -80,11 +90,22 @@ async def stop(machine: Machine, grace: float) -> None:
             machine.stopping, machine.doing = None, ""
 
 
+async def cancel(machine: Machine) -> None:
+    """End a stop that waits for its guest, without force; return when it is over, however it ended."""
+    running = machine.stopping
+    if running is None:
+        raise NodeError("no stop of this VM is under way", code="no_stop", kind="state")
+    if running.forced:
+        raise NodeError("too late: the VM is being ended by force", code="stop_forced", kind="state")
+    running.call_off()
+    await running.done.wait()
+
+
 async def _ask(machine: Machine, stop: Stop) -> None:
     """Press the power button until the guest is off or its time is up."""
     for pause in itertools.chain(PRESS_AGAIN_SECONDS, itertools.repeat(THEN_SECONDS)):
         left = stop.deadline - time.monotonic()
-        if machine.ended.done() or machine.guest_is_off or left <= 0:
+        if machine.ended.done() or machine.guest_is_off or stop.called_off or left <= 0:
             return
         try:
             async with asyncio.timeout(left):

@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import ipaddress
 import os
 import re
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qarax_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
@@ -25,7 +30,10 @@ IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 IFF_MULTI_QUEUE = 0x0100
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+MADE_BY_A_NODE = re.compile(r"q[xm][0-9a-f]{13}")
+IFF_UP = 0x1
 COMMAND_SECONDS = 5.0
+QUEUES_PER_PAIR = 2
 
 
 def made_name(vm_id: str, network_id: str, prefix: str = "qx") -> str:
@@ -45,6 +53,22 @@ def check_name(name: str, field: str) -> str:
     return name
 
 
+def check_allowed(name: str, patterns: Sequence[str], field: str) -> None:
+    """Refuse a tap that the node made for some VM, or that the operator keeps from VMs."""
+    if MADE_BY_A_NODE.fullmatch(name):
+        raise NodeError(
+            f"{name} is the tap of a VM on this host; leave tap out and this one gets its own",
+            code="tap_not_allowed",
+            field=field,
+        )
+    if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+        raise NodeError(
+            f"the tap {name} is not for VMs: this node allows {', '.join(patterns)} (--tap-name)",
+            code="tap_not_allowed",
+            field=field,
+        )
+
+
 def exists(name: str) -> bool:
     """Whether the interface is there, in this network namespace."""
     return Path("/sys/class/net", name).exists()
@@ -62,6 +86,22 @@ def check_tap(name: str, field: str) -> None:
         )
     if not Path("/sys/class/net", name, "tun_flags").exists():
         raise NodeError(f"{name} is an interface but no tap", code="not_a_tap", field=field)
+
+
+def check_queues(name: str, num_queues: int | None, field: str) -> None:
+    """Refuse a tap made for another number of queues: a hypervisor could not open it."""
+    several = (num_queues or QUEUES_PER_PAIR) > QUEUES_PER_PAIR
+    flags = int(Path("/sys/class/net", name, "tun_flags").read_text(encoding="ascii"), 16)
+    if bool(flags & IFF_MULTI_QUEUE) == several:
+        return
+    has = "one pair of queues" if several else "several queues"
+    made = f"ip tuntap add dev {name} mode tap{' multi_queue' if several else ''}"
+    raise NodeError(
+        f"the tap {name} was made for {has} and num_queues is {num_queues or QUEUES_PER_PAIR}: make it anew "
+        f"({made}) or change num_queues",
+        code="tap_queues_differ",
+        field=field,
+    )
 
 
 def make_tap(name: str, *, multi_queue: bool, field: str) -> None:
@@ -86,14 +126,19 @@ def make_tap(name: str, *, multi_queue: bool, field: str) -> None:
 
 
 async def set_up(name: str, *, ip: str, mask: str, mtu: int | None, mac: str, field: str) -> None:
-    """Give an interface of ours its address, MTU and host MAC, and bring it up."""
+    """Give an interface its host's address, MTU and MAC, as far as given, and bring it up unless it is."""
     if mac:
         await command(field, "link", "set", "dev", name, "address", mac)
     if mtu is not None:
         await command(field, "link", "set", "dev", name, "mtu", str(mtu))
     if ip:
         await command(field, "address", "replace", str(interface(ip, mask, field)), "dev", name)
-    await command(field, "link", "set", "dev", name, "up")
+    if not _is_up(name):
+        await command(field, "link", "set", "dev", name, "up")
+
+
+def _is_up(name: str) -> bool:
+    return bool(int(Path("/sys/class/net", name, "flags").read_text(encoding="ascii"), 16) & IFF_UP)
 
 
 def interface(ip: str, mask: str, field: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qarax_proto import node_pb2
 
 from qarax_node.console.log import LogSource
+from qarax_node.console.pieces import Data
 from qarax_node.drivers.simulated import SimulatedDriver
 from qarax_node.errors import NodeError
 from qarax_node.keeper_client import KeeperError, KeeperUnavailableError
@@ -55,6 +56,8 @@ class ConsoleCalls(VmCalls):
             pieces = self._consoles.read(
                 request.vm_id, source, start, follow=request.follow, limit=request.limit_bytes
             )
+            if request.follow:  # where it begins, though the guest may be silent for long
+                yield messages.chunk(Data(start, b""))
             async for piece in pieces:
                 yield messages.chunk(piece)
 

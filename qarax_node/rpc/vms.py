@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qarax_proto import node_pb2, node_pb2_grpc
 
 from qarax_node.errors import NodeError
-from qarax_node.machines import counters, stopping
+from qarax_node.machines import autostart, counters, stopping
 from qarax_node.rpc import messages
 from qarax_node.rpc.errors import translated
 
@@ -95,6 +95,12 @@ class VmCalls(node_pb2_grpc.NodeServicer):
             await machine.carry_out(stopping.stop(machine, request.grace_seconds))
             return self._state(machine)
 
+    async def CancelStop(self, request: node_pb2.VmRequest, context: Context) -> node_pb2.VmState:
+        async with translated(context, "CancelStop"):
+            machine = self._changing(request.fence, request.vm_id)
+            await stopping.cancel(machine)
+            return self._state(machine)
+
     async def PauseVm(self, request: node_pb2.VmRequest, context: Context) -> node_pb2.VmState:
         async with translated(context, "PauseVm"):
             machine = self._changing(request.fence, request.vm_id)
@@ -118,6 +124,12 @@ class VmCalls(node_pb2_grpc.NodeServicer):
             self._may_change(request.fence)
             await self.host.delete(request.vm_id)
             return node_pb2.DeleteVmResponse()
+
+    async def SetAutostart(self, request: node_pb2.SetAutostartRequest, context: Context) -> node_pb2.VmState:
+        async with translated(context, "SetAutostart"):
+            machine = self._changing(request.fence, request.vm_id)
+            await machine.carry_out(autostart.keep(machine, autostart=request.autostart))
+            return self._state(machine)
 
     async def GetVm(self, request: node_pb2.GetVmRequest, context: Context) -> node_pb2.VmState:
         async with translated(context, "GetVm"):

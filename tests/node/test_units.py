@@ -13,7 +13,7 @@ UNITS = Path(__file__).parents[2] / "deployments" / "systemd"
 
 
 def unit(name: str) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # as the documentation has it
     parser.read(UNITS / name, encoding="utf-8")
     return parser
@@ -35,7 +35,7 @@ def test_the_node_is_another_unit_that_neither_needs_nor_stops_the_keeper() -> N
 
 def test_both_use_one_directory() -> None:
     keeper = unit("qarax-keeper.service")["Service"]["ExecStart"].split()
-    node = settings.parse(unit("qarax-node.service")["Service"]["ExecStart"].split()[1:])
+    node = settings.parse(unit("qarax-node.service")["Service"]["ExecStart"].split()[1:-1])
     assert keeper[keeper.index("--runtime-dir") + 1] == str(node.runtime_dir)
     assert keeper[keeper.index("--socket") + 1] == str(node.keeper_socket)
 

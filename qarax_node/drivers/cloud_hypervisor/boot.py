@@ -20,13 +20,23 @@ if TYPE_CHECKING:
     from qarax_node.processes import Process
 
 LOGGER = logging.getLogger(__name__)
-CREATE_SECONDS = 10.0
+CREATE_SECONDS = 30.0
 BOOT_SECONDS = 90.0  # a vhost-user backend is waited for 60 s by the VMM itself
 PREFAULT_BYTES_PER_SECOND = 256 << 20
 NO_MEMORY = "(os error 12)"
 LOCKED = "already locked"
 DISK_LOCKED = "disk_locked"
 LOCK_PAUSES = (0.1, 0.4)
+# What its words are about, as a field of the spec.
+AT_FAULT = (
+    ("disk", "disks"),
+    ("virtio-net", "networks"),
+    ("vhost-user-net", "networks"),
+    ("kernel", "boot_source_id"),
+    ("initramfs", "boot_source_id"),
+    ("memory", "memory_size"),
+    ("vcpu", "max_vcpus"),
+)
 
 
 async def start(machine: MachineSpec, keeper: KeeperClient, binary: str, *, landlock: bool) -> Process:
@@ -126,7 +136,8 @@ def refused(error: client.RefusedError, kind: str = "invalid") -> DriverError:
             f"Cloud Hypervisor has no memory for this VM: {words}", code="no_memory", kind="exhausted"
         )
     code = DISK_LOCKED if LOCKED in words else "vmm_refused"
-    return DriverError(f"Cloud Hypervisor refused: {words}", code=code, kind=kind)
+    field = next((field for said, field in AT_FAULT if said in words.lower()), "")
+    return DriverError(f"Cloud Hypervisor refused: {words}", code=code, kind=kind, field=field)
 
 
 def unanswered(error: Exception) -> DriverError:

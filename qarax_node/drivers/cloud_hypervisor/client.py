@@ -8,6 +8,7 @@ policy: `boot.py` and `driver.py` decide what an answer means.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -23,6 +24,8 @@ ANSWER_SECONDS = 5.0
 LARGEST_BODY = 51200
 LARGEST_REPLY = 1 << 22
 READ_BYTES = 1 << 16
+BUSY = 503  # it serves ten connections at a time
+BUSY_SECONDS = 0.05
 
 
 class RefusedError(Exception):
@@ -79,15 +82,22 @@ class Client:
         fds: Sequence[int],
         seconds: float,
     ) -> Any:
+        request = encode(method, endpoint, body)
         try:
             async with asyncio.timeout(seconds):
-                with await self._connect() as connection:
-                    status, text = await _exchange(connection, encode(method, endpoint, body), fds)
+                status, text = await self._ask(request, fds)
+                while status == BUSY:  # it was turned away unread
+                    await asyncio.sleep(BUSY_SECONDS)
+                    status, text = await self._ask(request, fds)
         except TimeoutError:
             raise UnansweredError(f"no answer to {endpoint} within {seconds:g} s") from None
         except OSError as error:
             raise UnansweredError(f"the connection was lost during {endpoint}: {error.strerror}") from error
         return _answer(endpoint, status, text)
+
+    async def _ask(self, request: bytes, fds: Sequence[int]) -> tuple[int, bytes]:
+        with await self._connect() as connection:
+            return await _exchange(connection, request, fds)
 
     async def _connect(self) -> socket.socket:
         """Through the directory's descriptor: a path may be longer than the 107 bytes of sun_path."""
@@ -120,10 +130,11 @@ def encode(method: str, endpoint: str, body: Mapping[str, Any] | None) -> bytes:
 
 async def _exchange(connection: socket.socket, request: bytes, fds: Sequence[int]) -> tuple[int, bytes]:
     loop = asyncio.get_running_loop()
-    if fds:
-        # A fresh connection's buffer is empty: the first bytes, which the descriptors ride on, always fit.
-        request = request[socket.send_fds(connection, [request], fds) :]
-    await loop.sock_sendall(connection, request)
+    with contextlib.suppress(BrokenPipeError):  # turned away: the reason can still be read
+        if fds:
+            # A fresh connection's buffer is empty: the first bytes, which these ride on, always fit.
+            request = request[socket.send_fds(connection, [request], fds) :]
+        await loop.sock_sendall(connection, request)
     received = bytearray()
     while (reply := _whole(received)) is None:
         data = await loop.sock_recv(connection, READ_BYTES)

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 OBSERVE_SECONDS = 2.0
 REBOOT_SECONDS = 90.0
-STATUSES = {"Running": Status.RUNNING, "Paused": Status.PAUSED, "Created": Status.SHUTDOWN}
+STATUSES = {
+    "Running": Status.RUNNING,
+    "Paused": Status.PAUSED,
+    "BreakPoint": Status.PAUSED,  # builds with a debugger
+    "Created": Status.SHUTDOWN,
+    "Shutdown": Status.SHUTDOWN,  # named by the API, practically never answered
+}
 NOT_FOUND = 404
 CUT_SHORT = "its start was cut short"
 
@@ -52,7 +58,7 @@ class CloudHypervisorDriver:
         chosen: bool = False,
         landlock: bool = False,
     ) -> None:
-        self._installation = probe(binary, chosen=chosen)
+        self._installation = probe(binary, chosen=chosen, landlock=landlock)
         self._keeper = keeper
         self._landlock = landlock
         self._watching = Watching(notify)
@@ -87,12 +93,12 @@ class CloudHypervisorDriver:
         history = watched.file.history
         try:
             info = await client.Client(spec.directory).get("vm.info", OBSERVE_SECONDS)
-        except client.RefusedError:
-            return Observation(Status.SHUTDOWN, f"{CUT_SHORT}: its VMM holds no VM")
+        except client.RefusedError as error:
+            if error.status == NOT_FOUND:
+                return Observation(Status.SHUTDOWN, f"{CUT_SHORT}: its VMM holds no VM")
+            return _last_seen(history, error)
         except (client.UnansweredError, client.AbsentError) as error:
-            # Alive is not absent: what it last said of itself holds until it is gone.
-            reason = f"its VMM does not answer ({error}); last seen {history.status}"
-            return Observation(history.status, reason, panicked=history.panicked)
+            return _last_seen(history, error)
         status = STATUSES.get(str(info.get("state")), Status.UNKNOWN)
         return Observation(status, _why(status, history), panicked=history.panicked)
 
@@ -207,6 +213,12 @@ class CloudHypervisorDriver:
             await boot.attach_console(spec, self._keeper, "reboot")
         except DriverError as error:
             LOGGER.warning("VM %s: its console is not attached: %s", spec.vm_id, error)
+
+
+def _last_seen(history: History, error: Exception) -> Observation:
+    """Alive is not absent: what it last said of itself holds until it is gone."""
+    reason = f"its VMM does not answer ({error}); last seen {history.status}"
+    return Observation(history.status, reason, panicked=history.panicked)
 
 
 def _why(status: Status, history: History) -> str:

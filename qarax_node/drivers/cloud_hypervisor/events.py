@@ -11,18 +11,23 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import struct
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qarax_node import files
 from qarax_node.drivers.base import DriverError, Status
+from qarax_node.drivers.cloud_hypervisor.trimming import Trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+LOGGER = logging.getLogger(__name__)
 FILE = "events"
+HISTORY = "events.history"
 IN_MODIFY, IN_DELETE, IN_IGNORED = 0x2, 0x200, 0x8000
 CHANGES = IN_MODIFY | IN_DELETE
 LOST = -1  # the watch of a record that says that records were lost
@@ -77,6 +82,15 @@ class EventFile:
     history: History = field(default_factory=History)
     _text: str = ""
 
+    def __post_init__(self) -> None:
+        self._trimmed = Trimmed(self.path)
+        try:
+            kept = files.read_json(self.path.with_name(HISTORY))
+            self.offset = int(kept["offset"])
+            self.history = History(**{**kept["history"], "status": Status(kept["history"]["status"])})
+        except (OSError, KeyError, TypeError, ValueError):
+            self.offset, self.history = 0, History()
+
     def read(self) -> list[Event]:
         """The whole events since the last call; half of one waits for its rest."""
         with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
@@ -87,7 +101,19 @@ class EventFile:
         events = self._take()
         for event in events:
             self.history.add(event)
+        if self._trimmed.is_due(self.offset) and not self._text:
+            self._trim()
         return events
+
+    def _trim(self) -> None:
+        """Keep what the events add up to, then let them go."""
+        kept = {"offset": self.offset, "history": asdict(self.history)}
+        try:
+            files.write_json(self.path.with_name(HISTORY), kept, durable=False)
+        except OSError as error:
+            LOGGER.warning("%s is not trimmed: %s", self.path, error)
+        else:
+            self._trimmed.trim(self.offset)
 
     def _take(self) -> list[Event]:
         decoder = json.JSONDecoder()

@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import dataclass
 
 from qarax_node.drivers.base import Capability, DriverFacts
+from qarax_node.drivers.cloud_hypervisor import landlock as confinement
 from qarax_node.drivers.kvm import why_no_kvm
 
 NAME = "cloud_hypervisor"
@@ -26,7 +27,7 @@ class Installation:
     """`fault`: why the binary cannot be used; `kvm_fault`: why KVM cannot; `warning`: what to know of it.
 
     `chosen` says that the operator named this driver: then a host whose KVM looks unusable is tried all the
-    same (nested set-ups hide the CPU flags), and the reason goes on being told.
+    same (nested set-ups hide the CPU flags), and the reason goes on being told. `confined`: by Landlock.
     """
 
     binary: str
@@ -35,6 +36,7 @@ class Installation:
     kvm_fault: str = ""
     warning: str = ""
     chosen: bool = False
+    confined: bool = False
 
     def facts(self) -> DriverFacts:
         """What the driver says of itself."""
@@ -44,12 +46,12 @@ class Installation:
             accelerator="none" if self.kvm_fault else "kvm",
             usable=not self.fault and (self.chosen or not self.kvm_fault),
             reason="; ".join(filter(None, (self.fault, self.kvm_fault, self.warning))),
-            capabilities=frozenset(Capability),
+            capabilities=frozenset(Capability) - ({Capability.VHOST_USER} if self.confined else set()),
         )
 
 
-def probe(binary: str, *, chosen: bool = False) -> Installation:
-    """Look once, at start-up."""
+def probe(binary: str, *, chosen: bool = False, landlock: bool = False) -> Installation:
+    """Look once, at start-up; with `landlock` a kernel that cannot confine the VMM is a fault."""
     kvm_fault = why_no_kvm()
     path = shutil.which(binary)
     if path is None:
@@ -58,7 +60,9 @@ def probe(binary: str, *, chosen: bool = False) -> Installation:
             binary, fault=fault + "--cloud-hypervisor-binary", kvm_fault=kvm_fault, chosen=chosen
         )
     version, fault, warning = _version(path)
-    return Installation(path, version, fault, kvm_fault, warning, chosen)
+    if landlock and not fault:
+        fault = confinement.why_not(confinement.kernel_abi())
+    return Installation(path, version, fault, kvm_fault, warning, chosen, landlock)
 
 
 def _version(path: str) -> tuple[str, str, str]:

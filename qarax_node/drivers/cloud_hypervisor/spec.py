@@ -6,9 +6,9 @@ matters here is said explicitly: ids, MACs, image types, the consoles.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
+from qarax_node.drivers.cloud_hypervisor import landlock as confinement
 from qarax_node.drivers.cloud_hypervisor.process import SERIAL
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def vm_config(spec: MachineSpec, *, landlock: bool = False) -> Body:
     }
     if spec.disks:
         config["disks"] = [_disk(disk) for disk in spec.disks]
-    nets = [_net(spec, network) for network in spec.networks if not _is_passed(network)]
+    nets = [_net(network) for network in spec.networks if not _is_passed(network)]
     if nets:
         config["net"] = nets
     if landlock:
         config["landlock_enable"] = True
-        config["landlock_rules"] = list(_landlock_rules(spec))
+        config["landlock_rules"] = list(confinement.rules(spec))
     return config
 
 
@@ -50,17 +50,9 @@ def added_nets(spec: MachineSpec) -> Iterator[tuple[Body, tuple[int, ...]]]:
     """Bodies of `vm.add-net` with the descriptors to send along: `vm.create` would drop them silently."""
     for network in spec.networks:
         if _is_passed(network):
-            body = _net(spec, network)
+            body = _net(network)
             body["num_queues"] = QUEUES_PER_PAIR * len(network.macvtap_fds)
             yield body, network.macvtap_fds
-
-
-def mac_of(spec: MachineSpec, network: NetworkSpec) -> str:
-    """The MAC asked for, else a locally administered one that stays the same at every start."""
-    if network.mac:
-        return network.mac
-    digest = hashlib.sha256(f"{spec.vm_id}/{network.id}".encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 
 def _is_passed(network: NetworkSpec) -> bool:
@@ -103,15 +95,13 @@ def _disk(disk: DiskSpec) -> Body:
     }
 
 
-def _net(spec: MachineSpec, network: NetworkSpec) -> Body:
+def _net(network: NetworkSpec) -> Body:
     vhost_user = network.interface_type == "vhost_user"
     return _given(
         id=network.id,
         tap=(network.tap or None) if network.interface_type == "tap" else None,
-        mac=mac_of(spec, network),
+        mac=network.mac,
         host_mac=network.host_mac or None,
-        ip=network.ip or None,
-        mask=network.mask or None,
         mtu=network.mtu,
         num_queues=network.num_queues,
         queue_size=network.queue_size,
@@ -137,20 +127,6 @@ def _rate_limiter(limiter: Mapping[str, Mapping[str, int]] | None) -> Body | Non
         for kind in ("bandwidth", "ops")
         if limiter.get(kind)
     }
-
-
-def _landlock_rules(spec: MachineSpec) -> Iterator[Body]:
-    """What the VM needs beyond the paths in its config, which the VMM allows by itself.
-
-    Its directory, where sockets go and come at each guest reboot; for taps their device and what the kernel
-    says of them, both opened again then.
-    """
-    yield {"path": str(spec.directory), "access": "rw"}
-    taps = [network.tap for network in spec.networks if network.interface_type == "tap"]
-    if taps:
-        yield {"path": "/dev/net/tun", "access": "rw"}
-    for tap in filter(None, taps):
-        yield {"path": f"/sys/class/net/{tap}", "access": "r"}
 
 
 def _given(**fields: Any) -> Body:

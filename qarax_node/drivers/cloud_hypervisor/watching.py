@@ -7,6 +7,7 @@ ended here. A guest's reboot and panic are told. Nothing polls.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from qarax_node.drivers.base import Observation, Status
 from qarax_node.drivers.cloud_hypervisor import boot, client, process, reasons
 from qarax_node.drivers.cloud_hypervisor.events import FILE, EventFile, Watcher
+from qarax_node.drivers.cloud_hypervisor.trimming import Trimmed
 from qarax_node.processes import wait_gone
+from qarax_node.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 END_SECONDS = 3.0
+LOG_BYTES = 1 << 18
 REBOOTED = "vm/rebooted"
 POWERED_OFF = "the guest powered off"
 PANICKED = "the guest's kernel panicked"
@@ -41,6 +45,7 @@ class Watched:
     spec: MachineSpec
     process: Process
     file: EventFile
+    log: Trimmed
     number: int = -1
     expected: set[str] = field(default_factory=set)
     pressed: bool = False
@@ -66,7 +71,7 @@ class Watching:
         self._notify = notify
         self._vms: dict[str, Watched] = {}
         self._watcher: Watcher | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._steps = Steps("what guests do by themselves")
 
     def get(self, vm_id: str) -> Watched | None:
         """The VM when it runs, as far as this driver knows."""
@@ -77,7 +82,8 @@ class Watching:
         if self._watcher is None:
             self._watcher = Watcher()
         self.end(spec.vm_id)
-        watched = Watched(spec, vmm, EventFile(spec.directory / FILE))
+        log = Trimmed(spec.directory / process.LOG, LOG_BYTES)
+        watched = Watched(spec, vmm, EventFile(spec.directory / FILE), log)
         watched.number = self._watcher.watch(spec.directory, lambda name: self._on_change(watched, name))
         self._vms[spec.vm_id] = watched
         return watched
@@ -90,9 +96,8 @@ class Watching:
 
     async def close(self) -> None:
         """Let go of every VM."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._steps.cut()
+        await asyncio.gather(*self._steps.under_way, return_exceptions=True)
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
@@ -100,9 +105,7 @@ class Watching:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the caller, until `close`."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._steps.begin(work)
 
     def catch_up(self, watched: Watched) -> None:
         """Act on the events there are by now."""
@@ -121,6 +124,8 @@ class Watching:
         if name == FILE:
             for event in watched.file.read():
                 self._on_event(watched, event)
+        elif name == process.LOG:
+            _trim_log(watched)
         elif name == process.SERIAL and not watched.ending and REBOOTED not in watched.expected:
             # Its going shows a poweroff even when a full disk took the event.
             self.spawn(self._end_powered_off(watched))
@@ -154,6 +159,13 @@ class Watching:
         elif not state and history.off and not await wait_gone(watched.process, END_SECONDS):
             reason = f"{POWERED_OFF}, but its VMM does not answer"
             self._notify(spec.vm_id, Observation(Status.SHUTDOWN, reason))
+
+
+def _trim_log(watched: Watched) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        size = (watched.spec.directory / process.LOG).stat().st_size
+        if watched.log.is_due(size):
+            watched.log.trim(size)
 
 
 async def ask_quietly(api: client.Client, endpoint: str) -> None:

@@ -166,7 +166,9 @@ class QemuDriver:
 
     async def counters(self, spec: MachineSpec) -> Mapping[str, Mapping[str, int]]:
         machine = self._machine(spec)
-        return counting.measure(spec, machine.process, await machine.monitor.execute("query-blockstats"))
+        found = counting.measure(spec, machine.process, await machine.monitor.execute("query-blockstats"))
+        memory = await machine.monitor.execute("query-memory-size-summary")
+        return {**found, "vmm": {"memory_actual_size": sum(memory.values())}}
 
     async def forget(self, spec: MachineSpec) -> None:
         await self._let_go(spec)
@@ -199,4 +201,7 @@ def _refusal(words: str) -> DriverError:
     if 'Failed to get "' in words:
         sentence = f"a disk of this VM is in use by another process: {words}"
         return DriverError(sentence, code="disk_locked", field="disks")
-    return DriverError(f"QEMU refused to start: {words or 'it said nothing'}", code="vmm_refused")
+    field = "boot_source_id" if "kernel" in words or "initrd" in words else ""
+    return DriverError(
+        f"QEMU refused to start: {words or 'it said nothing'}", code="vmm_refused", field=field
+    )

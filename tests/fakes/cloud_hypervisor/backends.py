@@ -21,8 +21,10 @@ SIGNATURES = (
 CLI_NAMES = {"FixedVhd": "vhd", "Qcow2": "qcow2", "Raw": "raw", "Vhdx": "vhdx"}
 JSON_NAMES = {name: variant for variant, name in CLI_NAMES.items()}
 TUNSETIFF = 0x400454CA
-TUNGETFEATURES = 0x800454CF
-SIOCGIFHWADDR = 0x8927
+TUNGETIFF = 0x800454D2
+TUNSETVNETHDRSZ = 0x400454D8
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU, SIOCSIFHWADDR, SIOCGIFHWADDR = 0x8913, 0x8914, 0x8922, 0x8924, 0x8927
+IFF_UP = 0x1
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE = 0x2, 0x1000, 0x4000, 0x100
 
 
@@ -94,15 +96,14 @@ class Tap:
         if config["fds"]:
             self.descriptors = [os.dup(fd) for fd in config["fds"]]
             return
-        if config["vhost_user"]:
-            return
         if assume:
             config["host_mac"] = config["host_mac"] or "9a:00:00:00:00:01"
             return
         try:
             for _ in range(pairs):
                 self.descriptors.append(_open_tap(config["tap"] or "vmtap%d", multi_queue=pairs > 1))
-            config["host_mac"] = config["host_mac"] or _hardware_address(self.descriptors[0], config["tap"])
+            name = _set_up(self.descriptors[0], config)
+            config["host_mac"] = config["host_mac"] or _hardware_address(name)
         except VmError:
             self.close()
             raise
@@ -138,10 +139,30 @@ def _open_tap(name: str, *, multi_queue: bool) -> int:
     return descriptor
 
 
-def _hardware_address(descriptor: int, name: str | None) -> str | None:
+def _set_up(descriptor: int, config: dict[str, Any]) -> str:
+    """Give the interface what the config says of it, and bring it up unless it is; returns its name."""
+    fcntl.ioctl(descriptor, TUNSETVNETHDRSZ, struct.pack("i", 12))
+    name = fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))[:16].rstrip(b"\0").decode()
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            if config["host_mac"] is not None:
+                family = struct.pack("H", 1) + bytes.fromhex(config["host_mac"].replace(":", ""))
+                fcntl.ioctl(control, SIOCSIFHWADDR, struct.pack("16s24s", name.encode(), family))
+            if config["mtu"] is not None:
+                fcntl.ioctl(control, SIOCSIFMTU, struct.pack("16si20x", name.encode(), config["mtu"]))
+            (flags,) = struct.unpack_from(
+                "H", fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("16s24x", name.encode())), 16
+            )
+            if not flags & IFF_UP:
+                fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH22x", name.encode(), flags | IFF_UP))
+    except OSError as error:
+        raise _tap_error("Open tap device failed", "Ioctl failed", os_error(error)) from None
+    return name
+
+
+def _hardware_address(name: str) -> str | None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16s24x", (name or "").encode())
-        answer = fcntl.ioctl(control if name else descriptor, SIOCGIFHWADDR, request)
+        answer = fcntl.ioctl(control, SIOCGIFHWADDR, struct.pack("16s24x", name.encode()))
         return ":".join(f"{byte:02x}" for byte in answer[18:24])
     return None
 

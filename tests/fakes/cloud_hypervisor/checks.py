@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.cloud_hypervisor.errors import VmError
@@ -15,6 +16,7 @@ MOST_CPUS = 8192
 MOST_QUEUE_SIZE = 32768
 SERIAL_LENGTH = 20
 SMALLEST_MTU = 1280
+LAST_STANDARD_FD = 2
 SPECIAL_CIDS = (0, 1, 2, 0xFFFFFFFF)
 DEVICE_LISTS = ("disks", "net", "generic_vhost_user", "fs", "pmem", "vdpa", "devices", "user_devices")
 
@@ -108,6 +110,8 @@ def _vhost_disk(config: Config, disk: Config) -> Problems:
         yield "No socket provided when using vhost-user"
     if disk["rate_limiter_config"] is not None:
         yield "Rate limiting is not supported with vhost-user"
+    if disk["iommu"]:
+        yield "Device does not support being placed behind IOMMU"
 
 
 def _queue_size(size: int) -> Problems:
@@ -121,6 +125,9 @@ def _nets(config: Config) -> Problems:
         queues = net["num_queues"]
         if queues < 2:
             yield f"Number of queues ({queues}) to virtio_net should be higher than 2"
+        for descriptor in net["fds"] or []:
+            if descriptor <= LAST_STANDARD_FD:
+                yield f"Reserved fd number (<= {LAST_STANDARD_FD}): {descriptor}"
         if net["fds"] is not None and queues != 2 * len(net["fds"]):
             count = 2 * len(net["fds"])
             yield f"Number of queues ({queues}) to virtio_net does not match the number of FDs ({count})"
@@ -206,5 +213,8 @@ def _pci(config: Config) -> Problems:
 
 def _landlock(config: Config) -> Problems:
     for rule in config["landlock_rules"] or []:
+        if not os.path.exists(rule["path"]):
+            path = rule["path"]
+            yield f'Path "{path}" provided in landlock-rules does not exist'
         if not rule["access"] or set(rule["access"]) - set("rw"):
             yield f"Invalid landlock access: {rule['access']}"

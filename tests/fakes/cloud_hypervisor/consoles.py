@@ -201,7 +201,7 @@ class SerialSocket(Buffered):
         self.client, self.sink = None, -1
 
     def unlink(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(self.path)
 
     def close(self) -> None:
@@ -252,9 +252,7 @@ def _file(path: str | None) -> Output:
 
 def _socket(name: str, path: str | None) -> Output:
     if name != "serial":
-        raise VmError(
-            "Error creating console devices", f"No socket option support for {name.replace('_', ' ')} device"
-        )
+        raise VmError("Error creating console devices", "No socket option support for console device")
     if path is None:
         raise VmmPanic("called `Option::unwrap()` on a `None` value")
     return SerialSocket(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 KERNEL = "6.1.0-stand-in"
 PROMPT = "~ # "
 FLOOD_BATCH = 512
+POURED_BYTES = 1 << 15
+TICK_SECONDS = 0.005
 VMM_FAULTS = {"hang-after": "hang", "vcpu-error-after": "vcpu-error", "segfault-after": "segfault"}
 
 
@@ -30,6 +34,7 @@ class Guest:
         self.cmdline = cmdline
         self.knobs = knobs
         self.post = post
+        self.disks: list[int] = []
         self.line = bytearray()
         self.pending: list[bytes] = []
         self.started = time.monotonic()
@@ -40,10 +45,15 @@ class Guest:
         """Print the log, set the timers, give a shell."""
         if "quiet" not in self.knobs:
             self._print_boot_log()
+        self.post("drivers")
         self._set_timers()
         for name in ("flood", "flood-hard"):
             if name in self.knobs:
                 self._flood(int(self.knobs.get(name)))
+        if "pour" in self.knobs:
+            self._pour(self.knobs.get("pour"))
+        if "ticker" in self.knobs:
+            self._tick(float(self.knobs.get("ticker")), time.monotonic(), 0)
 
     def _print_boot_log(self) -> None:
         self._say(f"[    0.000000] Linux version {KERNEL} (stand-in)")
@@ -52,6 +62,9 @@ class Guest:
         self._say("[    0.051000] Run /init as init process")
         self._say("")
         self._say(f"=== qarax guest is up: Linux {KERNEL}, 0.05 s after power-on ===")
+        root = re.search(r"(?:^|\s)root=(\S+)", self.cmdline)
+        mounted = root is not None and self._disk(root[1]) is not None
+        self._say(f"    {len(self.disks)} disks, root {root[1] if root and mounted else 'rootfs'}")
         self.serial.write(PROMPT.encode())
 
     def _set_timers(self) -> None:
@@ -147,7 +160,8 @@ class Guest:
         elif word == "panic":
             self.panic()
         elif word == "flood":
-            self._flood(int(rest or "0"))
+            lines, _, speed = rest.partition(" ")
+            self._flood(int(lines or "0"), int(speed or "0"))
         else:
             self._command(word, rest)
             self.serial.write(PROMPT.encode())
@@ -157,18 +171,68 @@ class Guest:
             self._say(rest)
         elif word == "uptime":
             self._say(f"up {time.monotonic() - self.started:.2f} s")
+        elif word == "read":
+            self._read(rest)
+        elif word == "write":
+            self._write(*rest.partition(" ")[::2])
         elif word == "help":
-            self._say("echo, uptime, poweroff, reboot, panic, flood [LINES]")
+            self._say("echo, uptime, poweroff, reboot, panic, flood [LINES [A_SECOND]], read DISK, write")
         elif word:
             self._say(f"sh: {word}: not found")
 
-    def _flood(self, lines: int) -> None:
-        """Numbered lines of 64 bytes, `lines` of them or without end."""
+    def _disk(self, device: str) -> int | None:
+        """The descriptor behind `/dev/vda` and so on, in the order of the config."""
+        place = ord(device[-1]) - ord("a") if device.startswith("/dev/vd") else -1
+        return self.disks[place] if 0 <= place < len(self.disks) else None
+
+    def _read(self, device: str) -> None:
+        """The first line of a disk."""
+        disk = self._disk(device)
+        if disk is None:
+            self._say(f"sh: {device}: no such disk")
+        else:
+            self._say(os.pread(disk, 512, 0).split(b"\0")[0].split(b"\n")[0].decode(errors="replace"))
+
+    def _write(self, device: str, text: str) -> None:
+        """Put a line at the beginning of a disk."""
+        disk = self._disk(device)
+        try:
+            os.pwrite(-1 if disk is None else disk, f"{text}\n".encode(), 0)
+        except OSError as error:
+            self._say(f"sh: {device}: {error.strerror}")
+
+    def _tick(self, rate: float, began: float, told: int) -> None:
+        """Numbered lines with the microsecond (monotonic) at which each was written."""
+        now = time.monotonic()
+        due = int((now - began) * rate)
+        stamp = int(now * 1e6)
+        self.serial.write(b"".join(b"tick %09d %016d\r\n" % (number, stamp) for number in range(told, due)))
+        self.machine.later(TICK_SECONDS, lambda: self._tick(rate, began, due))
+
+    def _pour(self, path: str) -> None:
+        """A file's bytes, a piece whenever there is room for it."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+        def piece() -> bool:
+            if not self.serial.has_room():
+                self.machine.on_idle = None
+                self.machine.later(0.002, lambda: setattr(self.machine, "on_idle", piece))
+                return False
+            data = os.read(descriptor, POURED_BYTES)
+            self.serial.write(data or PROMPT.encode())
+            return bool(data)
+
+        self.machine.on_idle = piece
+
+    def _flood(self, lines: int, speed: int = 0) -> None:
+        """Numbered lines of 64 bytes, `lines` of them or without end, at most `speed` a second."""
+        began, first = time.monotonic(), self.flood_line
         last = self.flood_line + lines if lines else None
         polite = "flood-hard" not in self.knobs
 
         def batch() -> bool:
-            if polite and not self.serial.has_room():
+            ahead = speed and self.flood_line - first > speed * (time.monotonic() - began)
+            if ahead or (polite and not self.serial.has_room()):
                 self.machine.on_idle = None
                 self.machine.later(0.002, lambda: setattr(self.machine, "on_idle", batch))
                 return False

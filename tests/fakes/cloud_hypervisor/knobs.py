@@ -11,12 +11,14 @@ prefix `standin.` on a VM's kernel command line hold for that VM. Seconds may ha
     record=PATH           every routed request as a line of JSON: method, endpoint, body
     lose-event=SRC/NAME   that event never reaches the event monitor, e.g. vmm/shutdown
   of the VMM
+    vhost-user=S          a vhost-user backend that is not there is waited for S seconds instead of 60
     boot=S                vm.boot takes S seconds more, and everything else waits
     hang-after=S          S seconds after boot the VMM thread blocks: ping hangs, SIGTERM is ignored
     vcpu-error-after=S    exit 0 on a "vCPU error", the reason only in the log
     segfault-after=S      death by SIGSEGV
     drop=ENDPOINT         e.g. vm.boot: the request runs, its connection closes without a reply
     drop-unread=ENDPOINT  the connection closes and the request does not run
+    refuse=ENDPOINT       the request is refused and does not run
   of the guest
     quiet                 no boot log
     poweroff-after=S      as qarax.lifetime=S does
@@ -26,6 +28,8 @@ prefix `standin.` on a VM's kernel command line hold for that VM. Seconds may ha
     power-button=S        it needs S seconds to go (default 0.1)
     flood=LINES           numbered lines as fast as the serial client takes them; 0: without end
     flood-hard=LINES      the same without waiting for the client, so that the ring overflows
+    pour=PATH             that file's bytes as they are, as fast as the serial client takes them
+    ticker=RATE           so many lines a second, each with its number and the time of its writing
 """
 
 from __future__ import annotations

@@ -45,11 +45,16 @@ def resize(vmm: Vmm, body: dict[str, Any]) -> None:
             _check_memory(memory, config["memory"])
         config["memory"]["size"] = memory
     if balloon is not None:
-        if not config["balloon"]:
-            raise VmError(MANAGER, "Missing virtio-balloon, can't proceed as expected")
-        config["balloon"]["size"] = balloon
+        _resize_balloon(config, balloon, booted=vmm.vm is not None)
     if vmm.vm:
         vmm.events.emit("vm", "resized")
+
+
+def _resize_balloon(config: dict[str, Any], size: int, *, booted: bool) -> None:
+    if config["balloon"]:
+        config["balloon"]["size"] = size
+    elif booted:
+        raise VmError(MANAGER, "Missing virtio-balloon, can't proceed as expected")
 
 
 def _check_vcpus(wanted: int, most: int) -> None:

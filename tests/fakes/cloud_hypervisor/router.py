@@ -93,7 +93,7 @@ class Router:
         if knobs.get("drop-unread") == name:
             return None
         try:
-            answer = self._answer(name, request)
+            answer = self._answer(name, request, refuse=knobs.get("refuse"))
         except SerdeError as error:
             answer = _array(400, "Failed to deserialize JSON", str(error))
         except ApiError as error:
@@ -108,7 +108,9 @@ class Router:
                 os.close(descriptor)
         return None if knobs.get("drop") == name else answer
 
-    def _answer(self, name: str, request: Request) -> bytes:
+    def _answer(self, name: str, request: Request, *, refuse: str) -> bytes:
+        if refuse == name:
+            raise SerdeError(f"told to refuse {name}")
         if not request.path.startswith(BASE) or name not in ENDPOINTS:
             return NOT_FOUND
         if request.method == "PATCH":

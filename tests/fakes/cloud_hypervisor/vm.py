@@ -7,16 +7,19 @@ back only when all of it worked); a failure after that leaves the VM object half
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.cloud_hypervisor.backends import MANAGER, Disk, Tap, Vsock
-from tests.fakes.cloud_hypervisor.checks import validate
+from tests.fakes.cloud_hypervisor.checks import devices_of, validate
 from tests.fakes.cloud_hypervisor.consoles import Output, SerialSocket
 from tests.fakes.cloud_hypervisor.devices import DeviceTree
 from tests.fakes.cloud_hypervisor.errors import VmError, os_error
 from tests.fakes.cloud_hypervisor.guest import Guest
 from tests.fakes.cloud_hypervisor.knobs import of_machine
 from tests.fakes.cloud_hypervisor.machine import Machine
+from tests.fakes.cloud_hypervisor.traffic import Responder
+from tests.fakes.cloud_hypervisor.vhost_user import VhostUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +28,7 @@ HOST_CPUS = 1024
 PAGE = 4096
 UNSET = 2**64 - 1
 PVH_NOTE = b"Xen\0"
+NET_COUNTERS = ("rx_bytes", "rx_frames", "tx_bytes", "tx_frames")
 
 
 class LateError(Exception):
@@ -47,7 +51,8 @@ class Vm:
         self.post = post
         self.state = "Created"
         self.disks: dict[str, Disk] = {}
-        self.taps: dict[str, Tap] = {}
+        self.nets: dict[str, Tap | VhostUser] = {}
+        self.responder: Responder | None = None
         self.vsock: Vsock | None = None
         self.tree = DeviceTree()
         self.knobs = of_machine((config["payload"] or {}).get("cmdline") or "")
@@ -85,6 +90,9 @@ class Vm:
             vsock, self.config["vsock"] = self.config["vsock"], None
             self.vsock = Vsock(vsock)
             self.config["vsock"] = vsock
+        self.config["iommu"] = self.config["iommu"] or any(
+            one.get("iommu") for one in devices_of(self.config)
+        )
         self.tree.build(self.config)
 
     def _make_list(self, kind: str, make: Callable[[dict[str, Any]], None]) -> None:
@@ -98,7 +106,13 @@ class Vm:
             self.disks[entry["id"]] = Disk(entry)
 
     def _make_net(self, entry: dict[str, Any]) -> None:
-        self.taps[entry["id"]] = Tap(entry, assume="assume-taps" in self.knobs)
+        if entry["vhost_user"]:
+            self.nets[entry["id"]] = VhostUser(entry, self.knobs.seconds("vhost-user"))
+            return
+        tap = self.nets[entry["id"]] = Tap(entry, assume="assume-taps" in self.knobs)
+        address = re.search(r"(?:^|\s)ip=([0-9.]+/\d+)", (self.config["payload"] or {}).get("cmdline") or "")
+        if address and tap.descriptors and self.responder is None:
+            self.responder = Responder(tap.descriptors[0], entry["mac"], address[1])
 
     def _open_initramfs(self) -> None:
         path = self.config["payload"].get("initramfs")
@@ -121,9 +135,13 @@ class Vm:
         serial = self.outputs["serial"]
         cmdline = self.config["payload"].get("cmdline") or ""
         guest = Guest(machine, serial, cmdline, self.knobs, self.post)
+        guest.disks = [disk.descriptor for disk in self.disks.values()]
         self.machine, self.guest = machine, guest
         self.state = "Running"
         machine.call(lambda: serial.serve(machine, guest.on_input))
+        if self.responder:
+            responder = self.responder
+            machine.call(lambda: responder.serve(machine))
         machine.call(guest.boot)
         machine.start()
 
@@ -156,8 +174,9 @@ class Vm:
             latencies = {f"{way}_latency_{which}": UNSET // 10_000 if which == "avg" else UNSET
                          for way in ("read", "write") for which in ("min", "max", "avg")}  # fmt: skip
             counters[name] = {"read_bytes": 0, "write_bytes": 0, "read_ops": 0, "write_ops": 0, **latencies}
-        for name in self.taps:
-            counters[name] = {"rx_bytes": 0, "rx_frames": 0, "tx_bytes": 0, "tx_frames": 0}
+        for place, name in enumerate(self.nets):
+            seen = self.responder.counters if self.responder and place == 0 else {}
+            counters[name] = {**dict.fromkeys(NET_COUNTERS, 0), **seen}
         return counters
 
     def shutdown(self) -> None:
@@ -174,11 +193,11 @@ class Vm:
     def _release_devices(self) -> None:
         for disk in self.disks.values():
             disk.close()
-        for tap in self.taps.values():
-            tap.close()
+        for net in self.nets.values():
+            net.close()
         if self.vsock:
             self.vsock.close()
-        self.disks, self.taps, self.vsock = {}, {}, None
+        self.disks, self.nets, self.vsock, self.responder = {}, {}, None, None
 
     # -- hot plug ----------------------------------------------------------------------------------------
 
@@ -205,7 +224,7 @@ class Vm:
             raise VmError(MANAGER, f"Failed to find device corresponding to the given identifier: {name}")
         if name not in self.tree.kinds or name.startswith("__"):
             raise VmError(MANAGER, f"Not allowed to remove this type of device from the VM: {name}")
-        for held in (self.disks, self.taps):
+        for held in (self.disks, self.nets):
             device = held.pop(name, None)
             if device:
                 device.close()

@@ -13,10 +13,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.cloud_hypervisor import errors, schema
+from tests.fakes.cloud_hypervisor import errors, landlock, schema
 from tests.fakes.cloud_hypervisor.checks import validate
 from tests.fakes.cloud_hypervisor.consoles import Output, open_outputs
 from tests.fakes.cloud_hypervisor.errors import VmError
+from tests.fakes.cloud_hypervisor.vhost_user import VhostUser
 from tests.fakes.cloud_hypervisor.vm import LateError, Vm
 
 if TYPE_CHECKING:
@@ -50,13 +51,8 @@ class Vmm:
             net["fds"] = None
         self.config = config
         self.outputs = open_outputs(config)
-        for rule in config["landlock_rules"] or []:
-            if config["landlock_enable"] and not os.path.exists(rule["path"]):
-                path = rule["path"]
-                raise VmError(
-                    "Failed to apply landlock config during vm_create",
-                    f'Path "{path}" provided in landlock-rules does not exist',
-                )
+        if config["landlock_enable"]:
+            landlock.apply(config)
         return None
 
     def boot(self) -> Answer:
@@ -80,9 +76,6 @@ class Vmm:
             self.vm = failure.vm
             raise failure.cause from None
         self.vm = vm
-        for name in vm.tree.nodes:
-            if not name.startswith("_virtio-pci") and f"_virtio-pci-{name}" in vm.tree.nodes:
-                self.events.emit("virtio-device", "activated", {"id": name})
 
     def delete(self) -> Answer:
         if self.config is None:
@@ -221,14 +214,17 @@ class Vmm:
             return self.end()
         if self.vm is None:
             return None
-        if event == "vcpu-error":
-            self.log.fault("vcpu0", "vmm/src/cpu.rs:1", "VCPU generated error: Failed to run vCPU")
-            return self.end()
-        if event == "poweroff":
-            return self._on_poweroff()
-        if event == "reboot":
-            return self._on_reboot()
-        if event == "panic" and (self.config or {}).get("pvpanic"):
+        ends = {"vcpu-error": self._on_vcpu_error, "poweroff": self._on_poweroff, "reboot": self._on_reboot}
+        if event in ends:
+            return ends[event]()
+        self._carry_on(self.vm, event)
+        return None
+
+    def _carry_on(self, vm: Vm, event: str) -> None:
+        """What leaves the VM as it is, or the process not there at all."""
+        if event == "drivers":
+            self._tell_of_drivers(vm)
+        elif event == "panic" and (self.config or {}).get("pvpanic"):
             self.events.emit("guest", "panic", {"event": "panic"})
         elif event == "flooded":
             self.log.note("guest", "stand-in", "the flood has ended")
@@ -237,7 +233,17 @@ class Vmm:
         elif event == "hang":
             self.log.fault("vmm", "stand-in", "the VMM thread blocks, as asked")
             threading.Event().wait()
-        return None
+
+    def _on_vcpu_error(self) -> int:
+        self.log.fault("vcpu0", "vmm/src/cpu.rs:1", "VCPU generated error: Failed to run vCPU")
+        return self.end()
+
+    def _tell_of_drivers(self, vm: Vm) -> None:
+        """The guest's drivers have taken the devices; a vhost-user interface only tells of its reset."""
+        for name in vm.tree.nodes:
+            if not name.startswith("_virtio-pci") and f"_virtio-pci-{name}" in vm.tree.nodes:
+                event = "reset" if isinstance(vm.nets.get(name), VhostUser) else "activated"
+                self.events.emit("virtio-device", event, {"id": name})
 
     def _on_poweroff(self) -> int | None:
         if not self.no_shutdown:

@@ -17,7 +17,7 @@ from qarax_node.drivers.simulated import SimulatedDriver
 from qarax_node.keeper_client import KeeperClient
 from qarax_node.settings import Settings
 from tests.guest_image import GuestImage
-from tests.node.drivers.harness import Case, SimulatedVm, Vm
+from tests.node.drivers.harness import Case, Shell, Vm
 from tests.node.drivers.node_process import NodeProcess
 from tests.node.keeping import KeeperProcess
 
@@ -46,7 +46,7 @@ HYPERVISORS = [pytest.param("qemu", marks=pytest.mark.qemu), "cloud_hypervisor"]
 
 @pytest.fixture(params=HYPERVISORS)
 def case(request: pytest.FixtureRequest) -> Case:
-    """One hypervisor after the other; a test that the simulated driver can honour too adds that."""
+    """One hypervisor after the other; the contract adds the simulated one."""
     made: Case = request.getfixturevalue(f"{request.param}_case")
     return made
 
@@ -57,32 +57,32 @@ def qemu_case(guest_image: GuestImage) -> Case:
         name="qemu",
         kernel=guest_image.kernel,
         initrd=guest_image.initramfs,
-        panic="echo c > /proc/sysrq-trigger",
         make=make_qemu,
+        shell=Shell(),
     )
 
 
 @pytest.fixture
 def cloud_hypervisor_case(tmp_path: Path) -> Case:
     """The stand-in of tests/fakes/cloud_hypervisor, with a file that looks like a kernel."""
-    kernel = tmp_path / "bzImage"
+    kernel, initrd = looks_bootable(tmp_path)
+    shell = Shell(panic="panic", read="read {disk}", write="write {disk} {text}", flood="flood 100000")
+    return Case("cloud_hypervisor", kernel, initrd, make_cloud_hypervisor, shell)
+
+
+def looks_bootable(folder: Path) -> tuple[Path, Path]:
+    """Files that pass for a kernel and an initramfs."""
+    kernel, initrd = folder / "bzImage", folder / "initrd"
     kernel.write_bytes(bytes(0x202) + b"HdrS" + bytes(0x1000))
-    initrd = tmp_path / "initrd"
     initrd.write_bytes(b"\x1f\x8b" + bytes(64))
-    return Case(
-        name="cloud_hypervisor",
-        kernel=kernel,
-        initrd=initrd,
-        panic="panic",
-        make=make_cloud_hypervisor,
-    )
+    return kernel, initrd
 
 
 @pytest.fixture
-def simulated_case() -> Case:
-    nothing = Path("/nothing/needed")
-    banner = b"qarax: simulated guest"
-    return Case("simulated", kernel=nothing, initrd=None, panic="", make=make_simulated, banner=banner)
+def simulated_case(tmp_path: Path) -> Case:
+    kernel, initrd = looks_bootable(tmp_path)
+    shell = Shell(poweroff="poweroff", reboot="reboot", panic="panic")
+    return Case("simulated", kernel, initrd, make_simulated, shell, banner=b"qarax: simulated guest")
 
 
 @pytest.fixture
@@ -91,8 +91,7 @@ async def make_vm(case: Case, runtime_dir: Path, keeper: KeeperClient) -> AsyncI
     made: list[Vm] = []
 
     def make(**changes: Any) -> Vm:
-        kind = SimulatedVm if case.name == "simulated" else Vm
-        made.append(kind(case, keeper, case.spec(runtime_dir, **changes)))
+        made.append(Vm(case, keeper, case.spec(runtime_dir, **changes)))
         return made[-1]
 
     yield make

@@ -17,7 +17,6 @@ from typing import Any
 
 from qarax_node import processes
 from qarax_node.drivers.base import Driver, Exit, MachineSpec, Notify, Observation, Process, Status
-from qarax_node.drivers.simulated import SimulatedDriver
 from qarax_node.keeper_client import KeeperClient
 from tests.node.keeping import until, until_async
 
@@ -29,14 +28,26 @@ BOOT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
+class Shell:
+    """Commands of a guest's shell; `read` prints the first line of a disk, `write` puts one there."""
+
+    poweroff: str = "poweroff -f"
+    reboot: str = "reboot -f"
+    panic: str = "echo c > /proc/sysrq-trigger"
+    read: str = "head -n 1 {disk}"
+    write: str = "echo {text} | dd of={disk} conv=notrunc 2>/dev/null; sync"
+    flood: str = "seq 1 20000"
+
+
+@dataclass(frozen=True)
 class Case:
-    """One hypervisor. `panic` is what a shell in its guest runs to panic; `make` gives a new driver."""
+    """One hypervisor. `make` gives a new driver; `shell` is how its guest is told to do things."""
 
     name: str
     kernel: Path
-    initrd: Path | None
-    panic: str
+    initrd: Path
     make: Callable[[KeeperClient, Notify], Driver]
+    shell: Shell
     banner: bytes = BANNER
 
     def spec(self, runtime_dir: Path, **changes: Any) -> MachineSpec:
@@ -133,19 +144,3 @@ class Vm:
         if not self._closed:
             self._closed = True
             await self.driver.close()
-
-
-class SimulatedVm(Vm):
-    """A VM in memory: its console is the driver's own, and it has no process."""
-
-    driver: SimulatedDriver
-
-    def console(self) -> bytes:
-        return self.driver.console(self.spec.vm_id).slice(0)
-
-    async def type(self, line: str) -> None:
-        self.driver.type(self.spec.vm_id, line.encode() + b"\r")
-
-    async def exit(self, seconds: float = 20.0) -> Exit:
-        del seconds
-        return Exit(0, 0, time.time())

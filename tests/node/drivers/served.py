@@ -34,7 +34,6 @@ def pooled(pool: Path, source: Path) -> node_pb2.FileReference:
 
 def pooled_spec(case: Case, pool: Path, **more: Any) -> node_pb2.VmSpec:
     """The case's guest, its files in a pool."""
-    assert case.initrd is not None
     fields: dict[str, Any] = {
         "name": "served",
         "boot_vcpus": 1,
@@ -73,6 +72,9 @@ class ServedVm:
 
     async def resume(self) -> node_pb2.VmState:
         return await self._stub.ResumeVm(self._request())
+
+    async def reboot(self) -> node_pb2.VmState:
+        return await self._stub.RebootVm(self._request())
 
     async def delete(self) -> None:
         await self._stub.DeleteVm(self._request())

@@ -93,7 +93,7 @@ async def test_many_are_adopted_at_once(make_vm: MakeVm, case: Case, keeper: Kee
     try:
         started = time.monotonic()
         seen = await asyncio.gather(*(driver.adopt(vm.spec, started_as(vm)) for vm in vms))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20, "a second or so where nothing else runs"
         assert {observation.status for observation in seen} == {Status.RUNNING}
     finally:
         await driver.close()

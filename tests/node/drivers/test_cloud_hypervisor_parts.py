@@ -16,6 +16,7 @@ import pytest
 from qarax_node.drivers.base import Exit, Status, StopHow
 from qarax_node.drivers.cloud_hypervisor import client, process, reasons
 from qarax_node.drivers.cloud_hypervisor.events import EventFile, Watcher
+from tests.fakes.standin_process import StandIn
 from tests.node.keeping import until
 
 OK = b"HTTP/1.1 200 \r\nServer: Cloud Hypervisor API\r\nConnection: keep-alive\r\n"
@@ -85,11 +86,19 @@ async def test_errors_that_are_no_json_come_as_they_are(serve: Serve) -> None:
     async with serve(b"HTTP/1.1 400 \r\nContent-Length: %d\r\n\r\n" % len(body) + body) as api:
         with pytest.raises(client.RefusedError, match=r"Invalid request\. All previous"):
             await api.get("vmm.ping")
-    busy = b'HTTP/1.1 503\r\nConnection: close\r\nContent-Length: 20\r\n\r\n{ "error": "too m" }'
-    async with serve(busy) as api:
-        with pytest.raises(client.RefusedError) as refused:
-            await api.get("vmm.ping")
-    assert refused.value.status == 503
+
+
+async def test_who_is_turned_away_asks_again(tmp_path: Path) -> None:
+    vmm = StandIn(tmp_path).ready()
+    held = [vmm.connect() for _ in range(10)]
+    asking = asyncio.create_task(client.Client(tmp_path).get("vmm.ping"))
+    await asyncio.sleep(0.2)  # turned away a few times: nothing tells of it
+    assert not asking.done()
+    held.pop().close()
+    assert (await asking)["build_version"] == "v53.0"
+    for connection in held:
+        connection.close()
+    vmm.close()
 
 
 async def test_nobody_there_and_nobody_who_answers(serve: Serve, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ BASE = MachineSpec(
     cmdline="console=ttyS0",
 )
 TAP = NetworkSpec(id="net0", interface_type="tap", tap="tap0", mac="52:54:00:00:00:01")
-VHOST = NetworkSpec(id="net0", interface_type="vhost_user", vhost_socket="/v.sock")
+VHOST = NetworkSpec(id="net0", interface_type="vhost_user", vhost_socket="/v.sock", mac="52:54:00:00:00:02")
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ async def test_a_guest_boots_from_its_first_disk_and_has_the_others_in_order(
     counters = await vm.driver.counters(vm.spec)
     assert counters["root"]["read_bytes"] > MIB
     assert counters["extra"]["write_bytes"] == 0
+    assert counters["vmm"]["memory_actual_size"] == vm.spec.memory_size
 
     await vm.driver.power_button(vm.spec)
     await vm.guest_is_off()

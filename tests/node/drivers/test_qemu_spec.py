@@ -30,7 +30,7 @@ SPEC = MachineSpec(
     networks=(NETWORK,),
 )
 # The node's own part: where it runs, and the host's side of an interface.
-OF_THE_NODE = {"directory", "config", "id", "parent", "host_mac", "ip", "mask"}
+OF_THE_NODE = {"directory", "id", "parent", "host_mac", "ip", "mask"}
 REACH: dict[str, Any] = {
     "vm_id": "a9d7e7a0-9f57-4e5f-8e5d-5d5c1c1f2b3a",
     "name": "db",
