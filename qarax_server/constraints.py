@@ -15,6 +15,7 @@ CONSTRAINTS: Mapping[str, tuple[type[QaraxError], str, str]] = {
     "storage_pools_host_known": (Invalid, "host_id", "no such host"),
     "storage_objects_pool_known": (Invalid, "storage_pool_id", "no such storage pool"),
     "storage_objects_parent_known": (Invalid, "parent_id", "no such storage object"),
+    "storage_objects_host_known": (Conflict, "host_id", "the host is gone or still has storage objects"),
     "storage_objects_name_taken": (Conflict, "name", "an object of this name exists in the pool"),
     "transfers_pool_known": (Conflict, "storage_pool_id", "the storage pool is gone or still has transfers"),
     "transfers_one_in_flight": (Conflict, "name", "a transfer to this name is under way in the pool"),

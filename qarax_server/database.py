@@ -62,13 +62,14 @@ class Connection:
     async def fetch_all(self, statement: str, **parameters: Any) -> list[Row]:
         """Run a statement and return its rows by column name."""
         async with self._executed(statement, parameters) as cursor:
-            return list(cursor.raw.fetchall())
+            names = _columns(cursor)
+            return [dict(zip(names, values, strict=True)) for values in cursor.raw.fetchall()]
 
     async def fetch_one(self, statement: str, **parameters: Any) -> Row | None:
         """Run a statement and return its first row, or None."""
         async with self._executed(statement, parameters) as cursor:
-            row: Row | None = cursor.raw.fetchone()
-            return row
+            values = cursor.raw.fetchone()
+            return None if values is None else dict(zip(_columns(cursor), values, strict=True))
 
     async def fetch_value(self, statement: str, **parameters: Any) -> Any:
         """Run a statement and return the first column of its first row, or None."""
@@ -80,15 +81,17 @@ class Connection:
         async with self._executed(statement, parameters) as cursor:
             return int(cursor.rowcount)
 
-    def _statement(self, text: str) -> str:
-        return text
+    def _bound(self, statement: str, parameters: Mapping[str, Any]) -> bytes:
+        """The statement with its parameters in it."""
+        bound: bytes = self._raw.raw.cursor().mogrify(statement, parameters or None)
+        return bound
 
     @contextlib.asynccontextmanager
     async def _executed(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[aiopg.Cursor]:
         with _mapped_errors(self._raw):
-            async with self._raw.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            async with self._raw.cursor() as cursor:
                 try:
-                    await cursor.execute(self._statement(statement), parameters or None)
+                    await cursor.execute(self._bound(statement, parameters))  # type: ignore[arg-type]  # or bytes
                 except asyncio.CancelledError as error:
                     # aiopg turns the server's statement_timeout into a cancellation nobody asked for
                     task = asyncio.current_task()
@@ -104,7 +107,14 @@ class Transaction(Connection):
     def __init__(self, raw: aiopg.Connection) -> None:
         super().__init__(raw)
         self._events: list[Event] = []
+        self._waiting = [b"BEGIN"]
         self._begun = False
+        self._told: tuple[str, str] | None = None
+        self.document: str | None = None
+
+    def later(self, statement: str, **parameters: Any) -> None:
+        """Run a statement whose result nobody needs right before the next one, in the same round trip."""
+        self._waiting.append(super()._bound(statement, parameters).rstrip(b"; \n"))
 
     def record(self, event: Event) -> None:
         """Write this event as part of the commit."""
@@ -119,21 +129,32 @@ class Transaction(Connection):
 
     async def commit(self) -> None:
         """Write the events, then COMMIT, in one round trip."""
-        if not self._begun:
+        if not self._events and not self._begun and len(self._waiting) == 1:
             return
         if not self._events:
             await self.execute("COMMIT")
             return
         who = caller.current()
         rows = [vars(event) for event in self._events]
-        await self.execute(
-            EVENTS.flush_and_commit, events=json.dumps(rows), actor=who.actor, request_id=who.request_id
+        subject_type, subject_id = self._told or (None, None)
+        self.document = await self.fetch_value(
+            EVENTS.flush_and_commit,
+            events=json.dumps(rows),
+            actor=who.actor,
+            request_id=who.request_id,
+            subject_type=subject_type,
+            subject_id=subject_id,
         )
 
-    def _statement(self, text: str) -> str:
-        """The first one begins the transaction, in the same round trip."""
-        begun, self._begun = self._begun, True
-        return text if begun else f"BEGIN;\n{text}"
+    def tell(self, subject_type: str, subject_id: str) -> None:
+        """Read a resource's JSON text with the commit of events: `document` is that after it."""
+        self._told = (subject_type, subject_id)
+
+    def _bound(self, statement: str, parameters: Mapping[str, Any]) -> bytes:
+        """What waits goes first: BEGIN at least, before the first statement."""
+        waiting, self._waiting = self._waiting, []
+        self._begun = True
+        return b";\n".join([*waiting, super()._bound(statement, parameters)])
 
 
 class Database:
@@ -171,7 +192,7 @@ class Database:
             await self._release(raw)
 
     async def notifications(self, channel: str, idle_seconds: float = 5.0) -> AsyncGenerator[str, None]:
-        """Listen on a connection of its own; yield "" once listening, then each payload.
+        """Listen on a connection of its own; yield "" once listening, then the newest payload.
 
         When nothing comes for a while, the connection is tried and "" is yielded, so that a reader that only
         looks when woken misses nothing for long.
@@ -223,6 +244,10 @@ class Database:
             "user": settings.username,
             "password": settings.password or None,
             "dbname": settings.database_name,
+            "sslmode": settings.sslmode,
+            "sslrootcert": settings.sslrootcert or None,
+            "sslcert": settings.sslcert or None,
+            "sslkey": settings.sslkey or None,
             "application_name": "qarax-server",
             "options": f"-c statement_timeout={milliseconds} -c timezone=UTC",
             # the server's own limit ends a statement first; this one ends a wait for a silent server
@@ -232,12 +257,20 @@ class Database:
         }
 
 
+def _columns(cursor: aiopg.Cursor) -> list[str]:
+    return [column.name for column in cursor.description or ()]
+
+
 async def _next_payload(raw: aiopg.Connection, seconds: float) -> str | None:
+    """The next one; of several that wait already the last, for one look sees what all of them told of."""
     try:
         async with asyncio.timeout(seconds):
-            return str((await raw.notifies.get()).payload)
+            notice = await raw.notifies.get()
     except TimeoutError:
         return None
+    while not raw.notifies.empty():
+        notice = raw.notifies.get_nowait()
+    return str(notice.payload)
 
 
 async def _roll_back(raw: aiopg.Connection) -> None:

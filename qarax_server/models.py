@@ -7,6 +7,7 @@ Ids are UUID text, sizes bytes, times aware and by the database's clock.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,11 +15,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+"""What every resource may be called."""
+
 
 def build(kind: type[T], row: Mapping[str, Any]) -> T:
     """Make a dataclass from the columns of a row that it knows."""
-    names = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    names = _field_names(kind)  # type: ignore[arg-type]  # a class is hashable
     return kind(**{name: value for name, value in row.items() if name in names})
+
+
+@functools.cache
+def _field_names(kind: type) -> frozenset[str]:
+    return frozenset(each.name for each in dataclasses.fields(kind))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Host:
     allocated_vcpus: int
     allocated_memory_bytes: int
     last_seen_at: datetime | None
+    ssh_host_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -82,7 +92,7 @@ class StoragePool:
 
 @dataclass(frozen=True)
 class StorageObject:
-    """A file inside a pool."""
+    """A file inside a pool; `host_id` is None when it is wherever the pool is."""
 
     id: str
     name: str
@@ -91,6 +101,7 @@ class StorageObject:
     size_bytes: int
     config: Mapping[str, Any]
     parent_id: str | None
+    host_id: str | None
 
     @property
     def path(self) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+
+from qarax_server.packaged import directory
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
@@ -24,17 +25,9 @@ class Migration:
     text: str
 
 
-@cache
-def directory() -> Path:
-    """Find `sql/`: the wheel's package data, else the clone's."""
-    here = Path(__file__).resolve().parent
-    packaged = here / "_data" / "sql"
-    return packaged if packaged.is_dir() else here.parent / "sql"
-
-
 def load(noun: str) -> SimpleNamespace:
     """Return the statements of `queries/<noun>.sql`, one attribute each."""
-    return SimpleNamespace(**statements(directory() / "queries" / f"{noun}.sql"))
+    return SimpleNamespace(**statements(directory("sql") / "queries" / f"{noun}.sql"))
 
 
 def statements(path: Path) -> dict[str, str]:
@@ -45,5 +38,5 @@ def statements(path: Path) -> dict[str, str]:
 
 def migrations() -> list[Migration]:
     """Return all migrations in order."""
-    found = sorted((directory() / "migrations").glob("[0-9]*.sql"))
+    found = sorted((directory("sql") / "migrations").glob("[0-9]*.sql"))
     return [Migration(int(path.name[:4]), path.stem, path.read_text(encoding="utf-8")) for path in found]

@@ -6,16 +6,17 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from aiohttp import web
 from multidict import MultiDict
 
+from qarax_server.api.keys import QUERY
 from qarax_server.api.schemas.fields import UUID_PATTERN
+from qarax_server.api.services import DATABASE
 from qarax_server.errors import Invalid
-from qarax_server.store.paging import Key, Listed, Page
+from qarax_server.store.paging import Listing, Page, list_page
 
 
 def json_text(text: str, status: int = 200) -> web.Response:
@@ -49,48 +50,58 @@ def prefers_representation(request: web.Request) -> bool:
     )
 
 
-def page_of(query: Mapping[str, Any]) -> tuple[Page, dict[str, Any]]:
-    """Split a validated query string into the page and the filters.
+async def page_answer(request: web.Request, listing: Listing, **filters: str) -> web.Response:
+    """A list, whole or a page of it, with its total and the way to its next page.
+
+    Args:
+        request: its validated query string holds the page and filters.
+        listing: the noun's.
+        filters: those that do not come from the query string.
 
     Raises:
         Invalid: the cursor is none of ours, or belongs to another order.
     """
-    filters = dict(query)
-    limit, cursor, sort = filters.pop("limit"), filters.pop("cursor"), filters.pop("sort")
-    after = _read_cursor(cursor, sort) if cursor else None
-    return Page(limit, sort, after), filters
-
-
-def page_answer(request: web.Request, page: Page, listed: Listed) -> web.Response:
-    """A list, with its total and the way to its next page."""
-    response = json_text(listed.body)
-    response.headers["X-Total-Count"] = str(listed.total)
-    if listed.next_key is not None:
-        query = MultiDict(request.query)
-        query["cursor"] = _write_cursor(listed.next_key, page.sort)
-        response.headers["Link"] = f'<{request.rel_url.with_query(query)}>; rel="next"'
+    wanted = dict(request[QUERY])
+    limit, cursor, sort = wanted.pop("limit"), wanted.pop("cursor"), wanted.pop("sort")
+    if cursor and limit is None:
+        raise _bad_cursor("it comes with a limit, as in the Link header")
+    page = Page(limit, sort, _read_cursor(cursor, sort, listing) if cursor else ())
+    async with request.app[DATABASE].connection() as connection:
+        found = await list_page(connection, listing, page, wanted | filters)
+    response = json_text(found.body)
+    response.headers["X-Total-Count"] = str(found.total)
+    if found.next_key:
+        link_next(request, response, cursor=_write_cursor(found.next_key, sort))
     return response
 
 
-def _write_cursor(key: Key, sort: str) -> str:
-    text = json.dumps([sort, key.id, key.name, key.time], separators=(",", ":"))
+def link_next(request: web.Request, response: web.Response, **parameters: str) -> None:
+    """Say where the next page is: at the same address with these parameters changed."""
+    query = MultiDict(request.query)
+    query.update(parameters)
+    response.headers["Link"] = f'<{request.rel_url.with_query(query)}>; rel="next"'
+
+
+def _write_cursor(key: Sequence[str], sort: str) -> str:
+    text = json.dumps([sort, *key], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str, sort: str) -> Key:
+def _read_cursor(cursor: str, sort: str, listing: Listing) -> tuple[str, ...]:
     broken = _bad_cursor("it is none of this server's: take it from the Link header")
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        written_for, row_id, name, time = map(str, parts)
-        datetime.fromisoformat(time)
-    except (binascii.Error, ValueError, TypeError, RecursionError):
+        written_for, *key = map(str, json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)))
+        if not written_for.endswith("name"):
+            datetime.fromisoformat(key[0])
+    except (binascii.Error, ValueError, TypeError, IndexError, RecursionError):
         raise broken from None
-    if not re.fullmatch(UUID_PATTERN, row_id) or not name.isprintable() or len(parts) != 4:  # noqa: PLR2004
+    ids = [each for each in key[1:] if re.fullmatch(UUID_PATTERN, each)]
+    if len(key) != 1 + len(listing.ids) or len(ids) != len(listing.ids) or not key[0].isprintable():
         raise broken
     if written_for != sort:
         raise _bad_cursor(f"it belongs to sort={written_for}, not to sort={sort}")
-    return Key(row_id, name, time)
+    return tuple(key)
 
 
 def _bad_cursor(sentence: str) -> Invalid:

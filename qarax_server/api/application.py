@@ -12,6 +12,7 @@ from qarax_server.api import (
     boot_sources,
     console,
     conventions,
+    deployments,
     documents,
     errors,
     events,
@@ -32,6 +33,7 @@ from qarax_server.api.json_body import LONGEST_BODY
 
 NOUNS = (
     hosts,
+    deployments,
     storage_pools,
     transfers,
     storage_objects,

@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler
 from qarax_server import caller
 from qarax_server.api.documented import needed_role
 from qarax_server.api.keys import REQUEST_ID, ROLE
-from qarax_server.api.services import DATABASE, SETTINGS
+from qarax_server.api.services import CORE, DATABASE, SETTINGS
 from qarax_server.api.streams import STREAMS, is_stream
 from qarax_server.control import tokens
 from qarax_server.control.failures import Failures
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 SCHEME = "bearer"
 REFRESH_SECONDS = 1.0
+MOST_BURSTS = 30
+"""Events about failures per minute, from whatever many addresses."""
+
+EVERYBODY = "everybody"
 
 
 class Gate:
@@ -41,7 +45,7 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._failures = Failures()
+        self._failures, self._bursts = Failures(), Failures()
         self._valid: frozenset[str] = frozenset()
         self._valid_until = 0.0
 
@@ -60,7 +64,7 @@ class Gate:
                 return await tokens.identify(database, text)
         except Unauthorized as error:
             if not wait:
-                self._failures.note(address)
+                self._note(request, address)
                 log.warning("refused %s: %s", address, error.code)
                 raise
         raise TooManyRequests(
@@ -68,6 +72,16 @@ class Gate:
             code="too_many_failures",
             retry_after=wait,
         )
+
+    def _note(self, request: web.Request, address: str) -> None:
+        """Count a failure; the one that was too many goes into the flight recorder."""
+        self._failures.note(address)
+        most = request.app[SETTINGS].auth.failures_per_minute
+        if not self._failures.seconds_to_wait(address, most):
+            return
+        self._bursts.note(EVERYBODY)
+        if not self._bursts.seconds_to_wait(EVERYBODY, MOST_BURSTS):
+            request.app[CORE].tasks.start(tokens.note_burst(request.app[DATABASE], address, most))
 
     async def _may_be_valid(self, database: Database, digest: str) -> bool:
         """Whether it was valid a moment ago; the database is asked now and then, however often this is."""

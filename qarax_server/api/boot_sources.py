@@ -7,11 +7,11 @@ from typing import Any
 
 from aiohttp import web
 
-from qarax_server.api.answers import created, json_text, no_content, page_answer, page_of
+from qarax_server.api.answers import created, json_text, no_content, page_answer
 from qarax_server.api.documented import documented, listed, made, nothing, one
-from qarax_server.api.keys import BODY, NEW_ID, QUERY
+from qarax_server.api.keys import BODY, NEW_ID
 from qarax_server.api.schemas import BootSource, NewBootSource
-from qarax_server.api.schemas.queries import NamedPage
+from qarax_server.api.schemas.queries import Page
 from qarax_server.api.services import DATABASE
 from qarax_server.database import Event, Transaction
 from qarax_server.errors import Conflict, Invalid, NotFound
@@ -29,15 +29,12 @@ routes = web.RouteTableDef()
     operation="list",
     role=Role.VIEWER,
     summary="List boot sources",
-    query=NamedPage,
+    query=Page,
     answers={200: listed(BootSource, "The boot sources.")},
 )
 async def list_boot_sources(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
-    async with request.app[DATABASE].connection() as connection:
-        found = await boot_sources.list_boot_sources(connection, page, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, boot_sources.LISTING)
 
 
 @routes.post("/boot-sources")

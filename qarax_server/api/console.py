@@ -13,7 +13,8 @@ from aiohttp import WSMsgType, web
 from qarax_server.api.documented import documented, plain
 from qarax_server.api.keys import QUERY, ROLE
 from qarax_server.api.schemas.queries import ReadConsole
-from qarax_server.api.services import CORE
+from qarax_server.api.services import CORE, SETTINGS
+from qarax_server.api.streams import STREAMS
 from qarax_server.control import inspection
 from qarax_server.control.tasks import end
 from qarax_server.errors import QaraxError
@@ -42,7 +43,13 @@ routes = web.RouteTableDef()
 )
 async def read_console(request: web.Request) -> web.StreamResponse:
     """Answer the bytes, or become a WebSocket."""
-    node = await inspection.node_of(request.app[CORE], request.match_info["vm_id"])
+    vm_id, most = request.match_info["vm_id"], request.app[SETTINGS].application.readers_per_console
+    node = await inspection.node_of(request.app[CORE], vm_id)
+    with request.app[STREAMS].reading(vm_id, most):
+        return await _read(request, node)
+
+
+async def _read(request: web.Request, node: NodeClient) -> web.StreamResponse:
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await _Session(request, node).run()
     return await _plain(request, node)
@@ -58,7 +65,7 @@ async def _plain(request: web.Request, node: NodeClient) -> web.StreamResponse:
     query = request[QUERY]
     start = _start(query, otherwise_oldest=True)
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-    chunks = console.read(node, request.match_info["vm_id"], start, follow=query["follow"])
+    chunks = console.read(node, request.match_info["vm_id"], start, follow=bool(query["follow"]))
     async with contextlib.aclosing(chunks):
         first = await anext(chunks, None)
         if first is not None:
@@ -75,7 +82,7 @@ async def _plain(request: web.Request, node: NodeClient) -> web.StreamResponse:
 
 
 async def _write(response: web.StreamResponse, chunk: Chunk | None) -> None:
-    if isinstance(chunk, Data):
+    if isinstance(chunk, Data) and chunk.data:
         await response.write(chunk.data)
 
 
@@ -93,8 +100,9 @@ class _Session:
     async def run(self) -> web.WebSocketResponse:
         """Serve until either side ends."""
         await self._socket.prepare(self._request)
-        start = _start(self._request[QUERY], otherwise_oldest=False)
-        chunks = console.read(self._node, self._vm_id, start, follow=True)
+        query = self._request[QUERY]
+        start = _start(query, otherwise_oldest=False)
+        chunks = console.read(self._node, self._vm_id, start, follow=query["follow"] is not False)
         output = asyncio.create_task(self._send_all(chunks))
         try:
             await self._receive_all()
@@ -113,7 +121,8 @@ class _Session:
                         if not at_offset:
                             await self._tell({"type": "offset", "offset": chunk.offset})
                         at_offset = True
-                        await self._socket.send_bytes(chunk.data)
+                        if chunk.data:
+                            await self._socket.send_bytes(chunk.data)
                     else:
                         at_offset = at_offset and not isinstance(chunk, Gap)
                         await self._tell(_note(chunk))
@@ -124,16 +133,19 @@ class _Session:
     async def _receive_all(self) -> None:
         async for message in self._socket:
             if message.type is WSMsgType.BINARY:
-                if self._writer is not None:
-                    await self._writer.put(message.data)
+                await self._type(message.data)
             elif message.type is WSMsgType.TEXT:
                 await self._obey(message.data)
 
+    async def _type(self, data: bytes) -> None:
+        if self._writer is None:
+            await self._tell_input(attached=False)
+        else:
+            await self._writer.put(data)
+
     async def _obey(self, text: str) -> None:
-        try:
-            order = json.loads(text)
-            kind = order["type"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        kind, takeover = _order(text)
+        if not kind:
             await self._tell({"type": "error", "message": 'not understood: {"type": "attach"|"detach"} is'})
             return
         if kind == "attach" and not self._request[ROLE].covers(Role.OPERATOR):
@@ -141,16 +153,22 @@ class _Session:
             await self._tell({"type": "error", "message": sentence})
             return
         await self._detach()
-        if kind == "attach":
-            self._writer = Writer(self._node, self._vm_id, takeover=bool(order.get("takeover")))
-            self._states = asyncio.create_task(self._follow_states(self._writer))
+        if kind == "detach":
+            await self._tell_input(attached=False)
+            return
+        self._writer = Writer(self._node, self._vm_id, takeover=takeover)
+        self._states = asyncio.create_task(self._follow_states(self._writer))
 
     async def _follow_states(self, writer: Writer) -> None:
         try:
             async for attached, holder in writer.states():
-                await self._tell({"type": "input", "attached": attached, "holder": holder})
+                await self._tell_input(attached=attached, holder=holder)
         except QaraxError as error:
             await self._tell({"type": "error", "message": error.message})
+        finally:
+            # refused, or another one has taken over: what is typed from here on goes nowhere
+            if self._writer is writer:
+                self._writer = None
 
     async def _detach(self) -> None:
         """Give input up once what was typed has reached the guest, or after a while."""
@@ -163,9 +181,22 @@ class _Session:
                     await asyncio.wait({states})
         await end(states)
 
+    async def _tell_input(self, *, attached: bool, holder: str = "") -> None:
+        await self._tell({"type": "input", "attached": attached, "holder": holder})
+
     async def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):
             await self._socket.send_str(json.dumps(message))
+
+
+def _order(text: str) -> tuple[str, bool]:
+    """What a client asks for, and whether it takes over; empty when it is none of our words."""
+    try:
+        order = json.loads(text)
+        kind, takeover = order["type"], order.get("takeover") is True
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return "", False
+    return (kind, takeover) if kind in ("attach", "detach") else ("", False)
 
 
 def _note(chunk: Chunk) -> dict[str, Any]:

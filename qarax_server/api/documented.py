@@ -9,13 +9,14 @@
 
 Before anything is read, `authentication.py` has seen a token of the role. Before the handler runs, ids in
 the path are UUIDs (else 404), `request[QUERY]` is the validated query string and `request[BODY]` the
-validated body (else 400, 413, 422). A POST obeys `Idempotency-Key`. The record itself is kept by
+validated body (else 400, 408, 413, 422). A POST obeys `Idempotency-Key`. The record itself is kept by
 aiohttp-apispec's decorators; `openapi.py` writes the document from it.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,6 +136,7 @@ def documented(
             if body_schema is not None:
                 raw, value = await read_json(request)
                 request[BODY] = load_body(body_schema, _object_for(value, raw, body_may_be_empty))
+                raw = _without_secrets(body_schema, raw, value)
             if request.method == "POST":
                 return await idempotency.once(request, handler, raw, creates)
             return await handler(request)
@@ -146,7 +148,7 @@ def documented(
             "summary": summary,
             "parameters": list(parameters),
             "responses": {str(status): answer for status, answer in answers.items()},
-            "x-refusals": sorted({*refusals, *((400, 413, 422) if body_schema else ())}),
+            "x-refusals": sorted({*refusals, *((400, 408, 413, 422) if body_schema else ())}),
         }
         if description:
             record["description"] = description
@@ -205,6 +207,15 @@ def load_body(schema: Schema, value: Any) -> Any:
         raise Invalid(_sentence(errors), errors=errors) from error
 
 
+def _without_secrets(schema: Schema, raw: bytes, value: Any) -> bytes:
+    """A body without what is never stored: not even a digest of a password is kept under its key."""
+    secret = {name for name, each in schema.fields.items() if each.load_only} & set(value or ())
+    if not secret:
+        return raw
+    rest = {name: each for name, each in value.items() if name not in secret}
+    return json.dumps(rest, sort_keys=True).encode()
+
+
 def _object_for(value: Any, raw: bytes, may_be_empty: bool) -> Any:
     if raw.strip():
         return value
@@ -225,4 +236,4 @@ def _flat(messages: Any, place: str) -> list[tuple[str, list[str]]]:
 
 
 def _sentence(errors: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{name}: {' '.join(sentences)}" for name, sentences in errors.items())
+    return "; ".join(f"{name}: {' '.join(sentences).rstrip('.')}" for name, sentences in errors.items())

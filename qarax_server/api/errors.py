@@ -25,6 +25,7 @@ STATUSES: Mapping[type[tree.QaraxError], int] = {
     tree.Forbidden: 403,
     tree.NotFound: 404,
     tree.Conflict: 409,
+    tree.TooSlow: 408,
     tree.TooLarge: 413,
     tree.Invalid: 422,
     tree.TooManyRequests: 429,
@@ -60,6 +61,8 @@ def error_answer(request: web.Request, error: tree.QaraxError) -> web.Response:
     response = _answer(request, status, error.message, error.code, errors=error.errors, details=error.details)
     if isinstance(error, tree.Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="qarax"'
+    if isinstance(error, tree.TooSlow):
+        response.force_close()
     if isinstance(error, tree.Unavailable | tree.TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after)
     return response

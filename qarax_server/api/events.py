@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from qarax_server.api.answers import json_text
+from qarax_server.api.answers import json_text, link_next
 from qarax_server.api.documented import documented, listed
 from qarax_server.api.keys import QUERY
 from qarax_server.api.schemas import Event
 from qarax_server.api.schemas.queries import ListEvents
 from qarax_server.api.services import DATABASE
+from qarax_server.api.streams import EVENT_STREAM, accepts_events
 from qarax_server.control.feed import Feed
 from qarax_server.control.tasks import end
 from qarax_server.errors import Invalid
@@ -22,17 +23,17 @@ from qarax_server.store import events
 from qarax_server.store.events import Row
 
 TAG = "events"
-STREAM = "text/event-stream"
 HEARTBEAT_SECONDS = 10.0
 FEED = web.AppKey("feed", Feed)
+HELLO = 'event: hello\ndata: {"sequence": 42, "newest": 42, "oldest": 1}\n\n'
 PAGE = listed(Event, "A page, or with `Accept: text/event-stream` a stream that resumes by `Last-Event-ID`.")
 BOTH = replace(
     PAGE,
     content={
         **PAGE.content,
-        STREAM: {"schema": {"type": "string"}, "example": 'event: hello\ndata: {"sequence": 42}\n\n'},
+        EVENT_STREAM: {"schema": {"type": "string"}, "example": HELLO},
     },
-    headers={},
+    headers={"Link": PAGE.headers["Link"]},
 )
 
 routes = web.RouteTableDef()
@@ -60,22 +61,25 @@ routes = web.RouteTableDef()
 async def list_events(request: web.Request) -> web.StreamResponse:
     """Answer a page, or stream."""
     query = request[QUERY]
-    if STREAM in request.headers.get("Accept", ""):
+    if accepts_events(request):
         return await _stream(request)
     async with request.app[DATABASE].connection() as connection:
         rows = await events.list_events_after(
             connection, query["after"] or 0, query["limit"], query["subject_id"], query["subject_type"]
         )
-    return json_text(f"[{','.join(row.document for row in rows)}]")
+    response = json_text(f"[{','.join(row.document for row in rows)}]")
+    if len(rows) == query["limit"]:
+        link_next(request, response, after=str(rows[-1].sequence))
+    return response
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
     """Send events as they commit; end when the reader is too slow, for it to come back."""
-    response = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-store"})
+    response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "Cache-Control": "no-store"})
     rows = request.app[FEED].follow(_position(request))
     first = await anext(rows)
     await response.prepare(request)
-    await response.write(f'event: hello\ndata: {{"sequence": {first.sequence}}}\n\n'.encode())
+    await response.write(f"event: hello\ndata: {first.document}\n\n".encode())
     pending = asyncio.create_task(_next(rows))
     try:
         while True:

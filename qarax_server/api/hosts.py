@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from qarax_server.api.answers import created, json_text, no_content, page_answer, page_of
+from qarax_server.api.answers import created, json_text, no_content, page_answer
 from qarax_server.api.documented import documented, listed, made, nothing, one
-from qarax_server.api.keys import BODY, NEW_ID, QUERY
+from qarax_server.api.keys import BODY, NEW_ID
 from qarax_server.api.schemas import Host, NewHost, UpdateHostRequest
 from qarax_server.api.schemas.queries import ListHosts
 from qarax_server.api.services import CORE, DATABASE, SETTINGS
+from qarax_server.control.deployment import deployments
 from qarax_server.control.monitor import Monitor
 from qarax_server.control.networks import check_address
 from qarax_server.database import Event
+from qarax_server.errors import Conflict, Invalid
 from qarax_server.roles import Role
+from qarax_server.ssh import keys
 from qarax_server.store import hosts
 
 TAG = "hosts"
@@ -34,10 +37,7 @@ routes = web.RouteTableDef()
 )
 async def list_hosts(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
-    async with request.app[DATABASE].connection() as connection:
-        found = await hosts.list_hosts_page(connection, page, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, hosts.LISTING)
 
 
 @routes.post("/hosts")
@@ -94,7 +94,10 @@ async def update_host(request: web.Request) -> web.StreamResponse:
     admitted = None if status is None else status == "up"
     if "address" in changes:
         await check_address(changes["address"], request.app[SETTINGS].application.allowed_networks)
+    check_host_key(changes.get("ssh_host_key"))
     async with request.app[DATABASE].transaction() as tx:
+        await hosts.lock_host(tx, host_id)
+        await deployments.require_idle(tx, host_id)
         before = await tx.snapshot("host", host_id)
         host = await hosts.update_host(tx, host_id, admitted=admitted, **changes)
         what = f"was set {status}" if status else "was changed"
@@ -110,7 +113,7 @@ async def update_host(request: web.Request) -> web.StreamResponse:
     operation="delete",
     role=Role.ADMIN,
     summary="Forget a host",
-    description="A host with VMs or storage pools of its own stays; the refusal says so.",
+    description="A host with VMs, storage pools or files of its own stays; the refusal names them.",
     answers={204: nothing("It is forgotten.")},
     refusals=(409,),
 )
@@ -119,8 +122,22 @@ async def delete_host(request: web.Request) -> web.StreamResponse:
     host_id = request.match_info["host_id"]
     request.app[CORE].lease.require()
     async with request.app[DATABASE].transaction() as tx:
+        host = await hosts.lock_host(tx, host_id)
+        await deployments.require_idle(tx, host_id)
+        if users := await hosts.list_host_users(tx, host_id):
+            raise Conflict(f"host {host.name} is in use: {', '.join(users)}", code="in_use")
         before = await tx.snapshot("host", host_id)
         name = await hosts.delete_host(tx, host_id)
         tx.record(Event("delete", "host", host_id, name, f"host {name} was forgotten", before=before))
     await request.app[MONITOR].drop(host_id)
     return no_content()
+
+
+def check_host_key(key: str | None) -> None:
+    """Refuse what only looks like a public key."""
+    try:
+        if key:
+            keys.read(key)
+    except ValueError as error:
+        sentence = f"It is {error}: take the line from the host's /etc/ssh/ssh_host_ed25519_key.pub."
+        raise Invalid(f"ssh_host_key: {sentence}", errors={"ssh_host_key": [sentence]}) from error

@@ -57,9 +57,9 @@ async def once(request: web.Request, handler: Handler, body: bytes, creates: str
         Invalid: the key came with another request before.
     """
     request[NEW_ID] = str(uuid.uuid4())
-    key = request.headers.get(HEADER)
-    if key is None:
+    if HEADER not in request.headers:
         return await handler(request)
+    key = ", ".join(request.headers.getall(HEADER))
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         sentence = "1 to 255 visible ASCII characters."
         raise Invalid(f"{HEADER}: {sentence}", errors={HEADER: [sentence]})

@@ -7,6 +7,7 @@ Next step: the schemas.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import Any, NoReturn
@@ -14,7 +15,8 @@ from typing import Any, NoReturn
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from qarax_server.errors import BadRequest, Invalid, TooLarge
+from qarax_server.api.services import SETTINGS
+from qarax_server.errors import BadRequest, Invalid, TooLarge, TooSlow
 
 LONGEST_BODY = 2**20
 """Bytes of a request body; also the application's `client_max_size`."""
@@ -32,13 +34,18 @@ async def read_json(request: web.Request) -> tuple[bytes, Any]:
     Raises:
         BadRequest: it is not JSON.
         TooLarge: it is over the limit.
+        TooSlow: it did not arrive in time.
         Invalid: it is JSON with values that nothing here can hold.
     """
+    seconds = request.app[SETTINGS].application.body_seconds
     try:
-        raw = await request.read()
+        async with asyncio.timeout(seconds):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise TooSlow(f"the body did not arrive within {seconds:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge(f"the body is over the limit of {LONGEST_BODY} bytes") from error
-    except (web.RequestPayloadError, BadHttpMessage) as error:
+    except (web.RequestPayloadError, BadHttpMessage, ConnectionError) as error:
         raise BadRequest("the body does not arrive as its headers announce it") from error
     return raw, parse_json(raw) if raw.strip() else None
 

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from qarax_server import measures
 from qarax_server.api.documented import documented, plain
+from qarax_server.api.schemas.queries import AnyQuery
 from qarax_server.api.services import DATABASE
 from qarax_server.errors import DatabaseUnavailable
 from qarax_server.roles import Role
@@ -21,6 +22,7 @@ routes = web.RouteTableDef()
     operation="metrics",
     role=Role.VIEWER,
     summary="Figures for Prometheus",
+    query=AnyQuery,
     description="While PostgreSQL is away, without what only it can count.",
     answers={200: plain("The figures.", "qarax_http_requests_total 1.0\n")},
 )

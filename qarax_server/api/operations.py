@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from qarax_server.api.answers import json_text, page_answer, page_of
+from qarax_server.api.answers import json_text, page_answer
 from qarax_server.api.documented import documented, listed, one
-from qarax_server.api.keys import QUERY
 from qarax_server.api.schemas import Operation
 from qarax_server.api.schemas.queries import ListOperations
 from qarax_server.api.services import CORE, DATABASE
@@ -30,10 +29,7 @@ routes = web.RouteTableDef()
 )
 async def list_operations(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
-    async with request.app[DATABASE].connection() as connection:
-        found = await operations.list_operations_page(connection, page, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, operations.LISTING)
 
 
 @routes.get("/operations/{operation_id}")
@@ -58,9 +54,12 @@ async def get_operation(request: web.Request) -> web.StreamResponse:
     operation="cancel",
     role=Role.OPERATOR,
     summary="Cancel an operation",
-    description="A stop can be shortened but not taken back; what cannot be cancelled is refused.",
+    description="A stop that waits for its guest ends without force: the VM goes on, unless the guest obeys "
+    "after all. A creation that waits for an absent host is undone, a disk in the making removed. The rest "
+    "is one call to a node and cannot be taken back: 409 says what to do instead. While the host is away the "
+    "answer is still `running`, with `cancel_requested`; it is settled when the host returns.",
     answers={200: one(Operation, "The operation.")},
-    refusals=(409,),
+    refusals=(409, 503, 504),
 )
 async def cancel_operation(request: web.Request) -> web.StreamResponse:
     """Ask for its end."""

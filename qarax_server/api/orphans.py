@@ -8,12 +8,11 @@ from qarax_server.api.answers import json_text, no_content, page_answer
 from qarax_server.api.documented import documented, listed, nothing, one
 from qarax_server.api.keys import QUERY
 from qarax_server.api.schemas import Orphan, Vm
-from qarax_server.api.schemas.orphans import ListOrphans
-from qarax_server.api.services import CORE, DATABASE
+from qarax_server.api.schemas.queries import AdoptOrphan, ListOrphans
+from qarax_server.api.services import CORE
 from qarax_server.control import orphans as control
 from qarax_server.roles import Role
 from qarax_server.store import orphans
-from qarax_server.store.paging import Page
 
 TAG = "orphans"
 
@@ -31,10 +30,8 @@ routes = web.RouteTableDef()
     answers={200: listed(Orphan, "The orphans.")},
 )
 async def list_orphans(request: web.Request) -> web.StreamResponse:
-    """Answer all."""
-    async with request.app[DATABASE].connection() as connection:
-        found = await orphans.list_orphans(connection, **request[QUERY])
-    return page_answer(request, Page(), found)
+    """Answer a page or all."""
+    return await page_answer(request, orphans.LISTING)
 
 
 @routes.post("/hosts/{host_id}/orphans/{vm_id}/adopt")
@@ -44,12 +41,14 @@ async def list_orphans(request: web.Request) -> web.StreamResponse:
     role=Role.ADMIN,
     summary="Make an orphan a VM again",
     description="From the spec that its node keeps. The VM goes on as it is; a refusal says what is missing.",
+    query=AdoptOrphan,
     answers={200: one(Vm, "The VM.")},
     refusals=(409, 422, 503, 504),
 )
 async def adopt_orphan(request: web.Request) -> web.StreamResponse:
     """Make the row."""
-    return json_text(await control.adopt(request.app[CORE], *_place(request)))
+    text = await control.adopt(request.app[CORE], *_place(request), name=request[QUERY]["name"])
+    return json_text(text)
 
 
 @routes.post("/hosts/{host_id}/orphans/{vm_id}/ignore")

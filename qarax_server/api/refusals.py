@@ -19,6 +19,7 @@ NAMES = {
     403: "Forbidden",
     404: "NotFound",
     409: "Conflict",
+    408: "TooSlow",
     413: "TooLarge",
     422: "Invalid",
     429: "TooManyRequests",
@@ -56,11 +57,12 @@ REFUSALS: Mapping[int, tuple[str, str, str, Any]] = {
         "a VM of this name exists: choose another name",
         {"name": ["a VM of this name exists: choose another name"]},
     ),
+    408: ("The body is too slow.", "body_too_slow", "the body did not arrive within 30 s", None),
     413: ("The body is too large.", "body_too_large", "the body is over the limit of 1048576 bytes", None),
     422: (
         "A field or a rule is violated.",
         "invalid",
-        "port: From 1 to 65535.",
+        "port: From 1 to 65535",
         {"port": ["From 1 to 65535."]},
     ),
     429: (
@@ -87,8 +89,6 @@ def refusal(status: int) -> dict[str, Any]:
     if errors:
         example["errors"] = errors
     content = {JSON: {"schema": Error(), "example": example}}
-    if status == 400:  # noqa: PLR2004 - what is no HTTP at all is refused before it is a request
-        content["text/plain"] = {"schema": {"type": "string"}, "example": "Got more than 8190 bytes"}
     return {
         "description": description,
         "headers": REQUEST_ID | _MORE_HEADERS.get(status, {}),

@@ -39,15 +39,7 @@ async def identified(request: web.Request, handler: Handler) -> web.StreamRespon
     measures.REQUESTS.labels(method, route, response.status).inc()
     measures.REQUEST_SECONDS.labels(method, route).observe(seconds)
     level = logging.DEBUG if request.method in {"GET", "HEAD"} else logging.INFO
-    log.log(
-        level,
-        "%s %s %d %.1f ms [%s]",
-        request.method,
-        request.path,
-        response.status,
-        seconds * 1000,
-        request_id,
-    )
+    log.log(level, "%s %s %d %.1f ms", request.method, request.path, response.status, seconds * 1000)
     return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from qarax_server.api.answers import created, json_text, no_content, page_answer, page_of
+from qarax_server.api.answers import created, json_text, no_content, page_answer
 from qarax_server.api.documented import documented, listed, made, nothing, one
 from qarax_server.api.keys import BODY, NEW_ID, QUERY
 from qarax_server.api.schemas import NewStorageObject, StorageObject
@@ -30,10 +30,7 @@ routes = web.RouteTableDef()
 )
 async def list_storage_objects(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
-    async with request.app[DATABASE].connection() as connection:
-        found = await storage_objects.list_storage_objects(connection, page, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, storage_objects.LISTING)
 
 
 @routes.post("/storage-objects")

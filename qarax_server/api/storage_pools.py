@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from qarax_server.api.answers import created, json_text, no_content, page_answer, page_of
+from qarax_server.api.answers import created, json_text, no_content, page_answer
 from qarax_server.api.documented import documented, listed, made, nothing, one
-from qarax_server.api.keys import BODY, NEW_ID, QUERY
+from qarax_server.api.keys import BODY, NEW_ID
 from qarax_server.api.schemas import NewStoragePool, StoragePool
 from qarax_server.api.schemas.queries import ListStoragePools
 from qarax_server.api.services import DATABASE
@@ -35,10 +35,7 @@ routes = web.RouteTableDef()
 )
 async def list_storage_pools(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
-    async with request.app[DATABASE].connection() as connection:
-        found = await storage_pools.list_storage_pools(connection, page, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, storage_pools.LISTING)
 
 
 @routes.post("/storage-pools")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
@@ -23,13 +25,15 @@ from qarax_server.store.tokens import Token
 log = logging.getLogger(__name__)
 
 REVIEW_SECONDS = 2.0
+JSON, EVENT_STREAM = "application/json", "text/event-stream"
 
 
 class Streams:
-    """What is open: token id → its requests."""
+    """What is open: token id → its requests, VM id → how many read its console."""
 
     def __init__(self) -> None:
         self._open: dict[str, list[web.Request]] = {}
+        self._readers: Counter[str] = Counter()
 
     @contextlib.contextmanager
     def opened(self, request: web.Request, token: Token, most: int) -> Iterator[None]:
@@ -50,6 +54,24 @@ class Streams:
             if not mine:
                 self._open.pop(token.id, None)
 
+    @contextlib.contextmanager
+    def reading(self, vm_id: str, most: int) -> Iterator[None]:
+        """Count a reader of a VM's console.
+
+        Raises:
+            TooManyRequests: it has as many as it may have.
+        """
+        if self._readers[vm_id] >= most:
+            message = f"{most} are reading this console: the limit is application.readers_per_console"
+            raise TooManyRequests(message, code="too_many_readers")
+        self._readers[vm_id] += 1
+        try:
+            yield
+        finally:
+            self._readers[vm_id] -= 1
+            if not self._readers[vm_id]:
+                del self._readers[vm_id]
+
     async def review(self, database: Database) -> None:
         """Cut the streams of tokens that are valid no more."""
         if not self._open:
@@ -69,7 +91,21 @@ STREAMS = web.AppKey("streams", Streams)
 def is_stream(request: web.Request) -> bool:
     """Whether this request asks for an answer without an end."""
     upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
-    return upgrade or "text/event-stream" in request.headers.get("Accept", "") or "follow" in request.query
+    return upgrade or accepts_events(request) or "follow" in request.query
+
+
+def accepts_events(request: web.Request) -> bool:
+    """Whether this request asks for an event stream rather than for JSON (RFC 9110, section 12.5.1)."""
+    weights: dict[str, float] = {}
+    for each in ",".join(request.headers.getall("Accept", [])).split(","):
+        kind, *parameters = (part.strip().lower() for part in each.split(";"))
+        weights[kind] = next((_weight(part[2:]) for part in parameters if part.startswith("q=")), 1.0)
+    return weights.get(EVENT_STREAM, 0.0) > 0 and weights[EVENT_STREAM] >= weights.get(JSON, 0.0)
+
+
+def _weight(text: str) -> float:
+    """A quality value; what is none counts as none given."""
+    return float(text) if re.fullmatch(r"[01](\.[0-9]{0,3})?", text) else 1.0
 
 
 async def reviewed(app: web.Application) -> AsyncIterator[None]:

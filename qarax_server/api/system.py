@@ -8,6 +8,7 @@ from importlib.metadata import version
 from aiohttp import web
 
 from qarax_server.api.documented import Answer, documented
+from qarax_server.api.schemas.queries import AnyQuery
 from qarax_server.roles import Role
 
 TAG = "server"
@@ -45,6 +46,7 @@ async def get_root(_: web.Request) -> web.StreamResponse:
     operation="health",
     role=Role.ANYONE,
     summary="Whether the process lives",
+    query=AnyQuery,
     answers={200: _json("It lives.", {"status": "alive"})},
 )
 async def get_health(_: web.Request) -> web.StreamResponse:
@@ -58,6 +60,7 @@ async def get_health(_: web.Request) -> web.StreamResponse:
     operation="ready",
     role=Role.ANYONE,
     summary="Whether the server can do its work",
+    query=AnyQuery,
     answers={200: _json("It can.", {"status": "ready"})},
 )
 async def get_ready(request: web.Request) -> web.StreamResponse:

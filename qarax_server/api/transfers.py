@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from qarax_server.api.answers import json_text, page_answer, page_of
+from qarax_server.api.answers import json_text, page_answer
 from qarax_server.api.documented import documented, listed, one
-from qarax_server.api.keys import BODY, NEW_ID, QUERY
+from qarax_server.api.keys import BODY, NEW_ID
 from qarax_server.api.schemas import NewDisk, NewTransfer, Operation, Transfer
 from qarax_server.api.schemas.queries import ListTransfers
 from qarax_server.api.schemas.storage import transfer_type
@@ -33,12 +33,10 @@ routes = web.RouteTableDef()
 )
 async def list_transfers(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
     pool_id = request.match_info["pool_id"]
     async with request.app[DATABASE].connection() as connection:
         await storage_pools.get_storage_pool(connection, pool_id)
-        found = await transfers.list_transfers(connection, page, pool_id, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, transfers.LISTING, pool_id=pool_id)
 
 
 @routes.post("/storage-pools/{pool_id}/transfers")

@@ -6,7 +6,7 @@ import json
 
 from aiohttp import web
 
-from qarax_server.api.answers import created, json_text, no_content, page_answer, page_of
+from qarax_server.api.answers import created, json_text, no_content, page_answer
 from qarax_server.api.documented import Answer, documented, listed, made, nothing, one
 from qarax_server.api.keys import BODY, NEW_ID, QUERY
 from qarax_server.api.schemas import NewVm, Placement, UpdateVmRequest, Vm, VmMetrics
@@ -32,10 +32,7 @@ routes = web.RouteTableDef()
 )
 async def list_vms(request: web.Request) -> web.StreamResponse:
     """Answer a page or all."""
-    page, filters = page_of(request[QUERY])
-    async with request.app[DATABASE].connection() as connection:
-        found = await vms.list_vms_page(connection, page, **filters)
-    return page_answer(request, page, found)
+    return await page_answer(request, vms.LISTING)
 
 
 @routes.post("/vms")

@@ -9,14 +9,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import BootSource, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find, find_document
 
 SOURCES = queries.load("boot_sources")
-
-
-async def list_boot_sources(connection: Connection, page: Page, *, name: str | None = None) -> Listed:
-    """List boot sources as JSON text."""
-    return await list_page(connection, SOURCES.list_boot_sources, page, {"name": name})
+LISTING = Listing(SOURCES.list_boot_source_resources)
 
 
 async def get_boot_source_document(connection: Connection, boot_source_id: str) -> str:
@@ -25,10 +22,9 @@ async def get_boot_source_document(connection: Connection, boot_source_id: str) 
     Raises:
         NotFound: there is no such boot source.
     """
-    text: str | None = await connection.fetch_value(SOURCES.get_boot_source_document, id=boot_source_id)
-    if text is None:
-        raise _unknown(boot_source_id)
-    return text
+    return await find_document(
+        connection, SOURCES.get_boot_source_document, _unknown(boot_source_id), id=boot_source_id
+    )
 
 
 async def lock_boot_source(tx: Transaction, boot_source_id: str) -> BootSource:
@@ -37,9 +33,7 @@ async def lock_boot_source(tx: Transaction, boot_source_id: str) -> BootSource:
     Raises:
         NotFound: there is no such boot source.
     """
-    row = await tx.fetch_one(SOURCES.lock_boot_source, id=boot_source_id)
-    if row is None:
-        raise _unknown(boot_source_id)
+    row = await find(tx, SOURCES.lock_boot_source, _unknown(boot_source_id), id=boot_source_id)
     return build(BootSource, row)
 
 

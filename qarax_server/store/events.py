@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qarax_server import queries
 from qarax_server.database import Connection
+from qarax_server.store.forgetting import forget
 
 EVENTS = queries.load("events")
 
@@ -40,6 +41,13 @@ async def get_newest_sequence(c: Connection) -> int:
     return newest
 
 
+async def get_kept(c: Connection) -> tuple[int, int]:
+    """Return the numbers of the newest and the oldest event kept, 0 when there is none."""
+    row = await c.fetch_one(EVENTS.get_kept)
+    assert row is not None, "an aggregate always answers a row"  # noqa: S101
+    return row["newest"], row["oldest"]
+
+
 async def delete_old_events(c: Connection, days: int) -> int:
-    """Forget what is older than it is kept."""
-    return await c.execute(EVENTS.delete_old_events, days=days)
+    """Forget what is older than it is kept, and return how many went."""
+    return await forget(c, EVENTS.delete_old_events, days=days)

@@ -10,9 +10,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Event, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Candidate, Host, NodeFacts, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find_document
 
 HOSTS = queries.load("hosts")
+LISTING = Listing(HOSTS.list_host_resources)
 
 
 async def get_host(c: Connection, host_id: str) -> Host:
@@ -27,10 +29,7 @@ async def lock_host(tx: Transaction, host_id: str) -> Host:
 
 async def get_host_document(c: Connection, host_id: str) -> str:
     """Return a host's JSON text, or raise NotFound."""
-    text: str | None = await c.fetch_value(HOSTS.get_host_document, id=host_id)
-    if text is None:
-        raise _unknown(host_id)
-    return text
+    return await find_document(c, HOSTS.get_host_document, _unknown(host_id), id=host_id)
 
 
 async def insert_host(tx: Transaction, host_id: str, new: Mapping[str, Any]) -> None:
@@ -46,16 +45,28 @@ async def update_host(
     address: str | None = None,
     port: int | None = None,
     host_user: str | None = None,
+    ssh_host_key: str | None = None,
 ) -> Host:
-    """Change what is not None."""
+    """Change what is not None; an empty `ssh_host_key` forgets the one that is known."""
     row = await tx.fetch_one(
-        HOSTS.update_host, id=host_id, admitted=admitted, address=address, port=port, host_user=host_user
+        HOSTS.update_host,
+        id=host_id,
+        admitted=admitted,
+        address=address,
+        port=port,
+        host_user=host_user,
+        ssh_host_key=ssh_host_key,
     )
     return _found(row, host_id)
 
 
+async def list_host_users(tx: Transaction, host_id: str) -> list[str]:
+    """Name what stands in the way of forgetting a host."""
+    return [row["who"] for row in await tx.fetch_all(HOSTS.list_host_users, id=host_id)]
+
+
 async def delete_host(tx: Transaction, host_id: str) -> str:
-    """Forget a host and return its name; Conflict while it has VMs or pools."""
+    """Forget a host that nothing is on and return its name."""
     name: str | None = await tx.fetch_value(HOSTS.delete_host, id=host_id)
     if name is None:
         raise _unknown(host_id)
@@ -73,13 +84,6 @@ async def list_candidates(c: Connection) -> list[Candidate]:
     return [Candidate(**{**row, "usable_drivers": tuple(row["usable_drivers"])}) for row in rows]
 
 
-async def list_hosts_page(
-    c: Connection, page: Page, *, name: str | None = None, status: str | None = None
-) -> Listed:
-    """Return a page as JSON text."""
-    return await list_page(c, HOSTS.list_hosts_page, page, {"name": name, "status": status})
-
-
 async def list_watched_hosts(c: Connection) -> list[Host]:
     """Return the hosts whose nodes are watched."""
     return [_host(row) for row in await c.fetch_all(HOSTS.list_watched_hosts)]
@@ -93,12 +97,17 @@ async def update_reachable(tx: Transaction, host_id: str, facts: NodeFacts) -> N
         reason=facts.degraded_reason or None,
         node_id=facts.node_id,
         boot_id=facts.boot_id,
-        versions=json.dumps({"qarax-node": facts.version}),
+        versions=json.dumps(versions_of(facts)),
         drivers=json.dumps(facts.drivers),
         usable_drivers=sorted(driver["name"] for driver in facts.drivers if driver["usable"]),
         cpus=facts.cpus,
         memory_bytes=facts.memory_bytes,
     )
+
+
+def versions_of(facts: NodeFacts) -> dict[str, str]:
+    """A host's programs and their versions, as they are kept."""
+    return {"qarax-node": facts.version}
 
 
 async def update_unreachable(tx: Transaction, host_id: str, reason: str) -> bool:
@@ -113,8 +122,8 @@ async def touch_hosts(c: Connection, host_ids: Sequence[str]) -> None:
 
 async def claim_host(
     tx: Transaction, host_id: str, *, vcpus: int, memory: int, cpu_overcommit: float, memory_overcommit: float
-) -> bool:
-    """Promise a share of a host; False when it does not fit any more. Waits for claims in progress."""
+) -> Host | None:
+    """Promise a share of a host and return it; None when it is not there any more. Waits for other claims."""
     row = await tx.fetch_one(
         HOSTS.claim_host,
         id=host_id,
@@ -123,9 +132,10 @@ async def claim_host(
         cpu_overcommit=cpu_overcommit,
         memory_overcommit=memory_overcommit,
     )
-    if row is not None:
-        _record_share(tx, host_id, row, "claim", "gave")
-    return row is not None
+    if row is None:
+        return None
+    _record_share(tx, host_id, row, "claim", "gave")
+    return _host(row)
 
 
 async def release_host(tx: Transaction, host_id: str, *, vcpus: int, memory: int) -> None:

@@ -8,9 +8,18 @@ from qarax_server.database import Connection
 LEASE = queries.load("lease")
 
 
-async def claim_lease(c: Connection, holder: str, seconds: float) -> int | None:
-    """Become the active server and return the fencing number; None while another one is."""
-    fence: int | None = await c.fetch_value(LEASE.claim_lease, holder=holder, seconds=seconds)
+async def get_mark(c: Connection) -> str | None:
+    """Return what changes with every renewal; None while nobody ever had the lease."""
+    mark: str | None = await c.fetch_value(LEASE.get_lease)
+    return mark
+
+
+async def claim_lease(c: Connection, holder: str, seconds: float, stale: str | None = None) -> int | None:
+    """Become the active server and return the fencing number; None while another one is.
+
+    `stale` is the mark of a lease that was not renewed for as long as it lasts: it counts as free.
+    """
+    fence: int | None = await c.fetch_value(LEASE.claim_lease, holder=holder, seconds=seconds, stale=stale)
     return fence
 
 

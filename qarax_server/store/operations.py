@@ -11,9 +11,12 @@ from qarax_server import caller, queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Operation, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.forgetting import forget
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find, find_document
 
 OPERATIONS = queries.load("operations")
+LISTING = Listing(OPERATIONS.list_operation_resources, time="started_at", name="subject_name")
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,13 @@ class Open:
 
 async def get_operation(c: Connection, operation_id: str) -> Operation:
     """Return an operation, or raise NotFound."""
-    row = await c.fetch_one(OPERATIONS.get_operation, id=operation_id)
-    if row is None:
-        raise _unknown(operation_id)
+    row = await find(c, OPERATIONS.get_operation, _unknown(operation_id), id=operation_id)
     return build(Operation, row)
 
 
 async def get_operation_document(c: Connection, operation_id: str) -> str:
     """Return an operation's JSON text, or raise NotFound."""
-    text: str | None = await c.fetch_value(OPERATIONS.get_operation_document, id=operation_id)
-    if text is None:
-        raise _unknown(operation_id)
-    return text
+    return await find_document(c, OPERATIONS.get_operation_document, _unknown(operation_id), id=operation_id)
 
 
 async def get_running_operation(c: Connection, subject_type: str, subject_id: str) -> Operation | None:
@@ -143,15 +141,6 @@ async def request_cancel(tx: Transaction, operation_id: str) -> Changed | None:
     return _changed(row)
 
 
-async def list_operations_page(
-    c: Connection, page: Page, *, status: str | None = None, subject_id: str | None = None
-) -> Listed:
-    """Return a page as JSON text."""
-    return await list_page(
-        c, OPERATIONS.list_operations_page, page, {"status": status, "subject_id": subject_id}
-    )
-
-
 async def list_open_vm_operations(c: Connection) -> list[Open]:
     """Return the operations on VMs that are in flight, oldest first."""
     rows = await c.fetch_all(OPERATIONS.list_open_vm_operations)
@@ -165,8 +154,8 @@ async def list_open_operations(c: Connection, subject_type: str) -> list[Operati
 
 
 async def delete_old_operations(c: Connection, days: int) -> int:
-    """Forget what ended long ago."""
-    return await c.execute(OPERATIONS.delete_old_operations, days=days)
+    """Forget what ended long ago, and return how many went."""
+    return await forget(c, OPERATIONS.delete_old_operations, days=days)
 
 
 def _changed(row: Mapping[str, Any] | None) -> Changed | None:

@@ -10,9 +10,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Boot, Observation, Orphan, build
-from qarax_server.store.paging import Listed
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find_document
 
 ORPHANS = queries.load("orphans")
+LISTING = Listing(ORPHANS.list_orphan_resources, time="first_seen_at", ids=("host_id", "vm_id"))
 
 
 async def sync_orphans(
@@ -36,13 +38,6 @@ async def insert_orphan(tx: Transaction, host_id: str, seen: Observation) -> boo
     return is_new
 
 
-async def list_orphans(c: Connection, *, host_id: str | None = None, ignored: bool | None = None) -> Listed:
-    """Return all orphans as JSON text."""
-    row = await c.fetch_one(ORPHANS.list_orphans, host_id=host_id, ignored=ignored)
-    assert row is not None, "an aggregate always answers a row"  # noqa: S101
-    return Listed(row["body"], row["total"], None)
-
-
 async def get_orphan(c: Connection, host_id: str, vm_id: str) -> Orphan:
     """Return an orphan, or raise NotFound."""
     return _found(await c.fetch_one(ORPHANS.get_orphan, host_id=host_id, vm_id=vm_id), vm_id)
@@ -50,10 +45,7 @@ async def get_orphan(c: Connection, host_id: str, vm_id: str) -> Orphan:
 
 async def get_orphan_document(c: Connection, host_id: str, vm_id: str) -> str:
     """Return an orphan's JSON text, or raise NotFound."""
-    text: str | None = await c.fetch_value(ORPHANS.get_orphan_document, host_id=host_id, vm_id=vm_id)
-    if text is None:
-        raise _unknown(vm_id)
-    return text
+    return await find_document(c, ORPHANS.get_orphan_document, _unknown(vm_id), host_id=host_id, vm_id=vm_id)
 
 
 async def ignore_orphan(tx: Transaction, host_id: str, vm_id: str) -> Orphan:

@@ -14,9 +14,9 @@ from qarax_server.store.vms import unknown
 PLACEMENTS = queries.load("placements")
 
 
-async def insert_placement(tx: Transaction, vm_id: str, decision: Mapping[str, Any]) -> None:
+def insert_placement(tx: Transaction, vm_id: str, decision: Mapping[str, Any]) -> None:
     """Keep a decision."""
-    await tx.execute(PLACEMENTS.insert_placement, vm_id=vm_id, decision=json.dumps(decision))
+    tx.later(PLACEMENTS.insert_placement, vm_id=vm_id, decision=json.dumps(decision))
 
 
 async def get_placement(c: Connection, vm_id: str) -> dict[str, Any]:

@@ -10,22 +10,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Host, StorageObject, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find, find_document
 
 OBJECTS = queries.load("storage_objects")
-
-
-async def list_storage_objects(
-    connection: Connection,
-    page: Page,
-    *,
-    name: str | None = None,
-    pool_id: str | None = None,
-    object_type: str | None = None,
-) -> Listed:
-    """List objects as JSON text."""
-    filters = {"name": name, "pool_id": pool_id, "object_type": object_type}
-    return await list_page(connection, OBJECTS.list_storage_objects, page, filters)
+LISTING = Listing(OBJECTS.list_storage_object_resources)
 
 
 async def get_storage_object_document(connection: Connection, object_id: str) -> str:
@@ -34,10 +23,9 @@ async def get_storage_object_document(connection: Connection, object_id: str) ->
     Raises:
         NotFound: there is no such object.
     """
-    text: str | None = await connection.fetch_value(OBJECTS.get_storage_object_document, id=object_id)
-    if text is None:
-        raise _unknown(object_id)
-    return text
+    return await find_document(
+        connection, OBJECTS.get_storage_object_document, _unknown(object_id), id=object_id
+    )
 
 
 async def get_storage_object(connection: Connection, object_id: str, *, lock: bool = False) -> StorageObject:
@@ -47,9 +35,7 @@ async def get_storage_object(connection: Connection, object_id: str, *, lock: bo
         NotFound: there is no such object.
     """
     statement = OBJECTS.lock_storage_object if lock else OBJECTS.get_storage_object
-    row = await connection.fetch_one(statement, id=object_id)
-    if row is None:
-        raise _unknown(object_id)
+    row = await find(connection, statement, _unknown(object_id), id=object_id)
     return build(StorageObject, row)
 
 

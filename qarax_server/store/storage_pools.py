@@ -10,22 +10,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import StoragePool, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find, find_document
 
 POOLS = queries.load("storage_pools")
-
-
-async def list_storage_pools(
-    connection: Connection,
-    page: Page,
-    *,
-    name: str | None = None,
-    status: str | None = None,
-    host_id: str | None = None,
-) -> Listed:
-    """List pools as JSON text."""
-    filters = {"name": name, "status": status, "host_id": host_id}
-    return await list_page(connection, POOLS.list_storage_pools, page, filters)
+LISTING = Listing(POOLS.list_storage_pool_resources)
 
 
 async def get_storage_pool_document(connection: Connection, pool_id: str) -> str:
@@ -34,10 +23,7 @@ async def get_storage_pool_document(connection: Connection, pool_id: str) -> str
     Raises:
         NotFound: there is no such pool.
     """
-    text: str | None = await connection.fetch_value(POOLS.get_storage_pool_document, id=pool_id)
-    if text is None:
-        raise _unknown(pool_id)
-    return text
+    return await find_document(connection, POOLS.get_storage_pool_document, _unknown(pool_id), id=pool_id)
 
 
 async def get_storage_pool(connection: Connection, pool_id: str, *, lock: bool = False) -> StoragePool:
@@ -47,9 +33,7 @@ async def get_storage_pool(connection: Connection, pool_id: str, *, lock: bool =
         NotFound: there is no such pool.
     """
     statement = POOLS.lock_storage_pool if lock else POOLS.get_storage_pool
-    row = await connection.fetch_one(statement, id=pool_id)
-    if row is None:
-        raise _unknown(pool_id)
+    row = await find(connection, statement, _unknown(pool_id), id=pool_id)
     return build(StoragePool, row)
 
 
@@ -83,9 +67,9 @@ async def settle_storage_pool(
     return changed > 0
 
 
-async def list_storage_pools_to_check(connection: Connection) -> list[StoragePool]:
-    """List the pools in use."""
-    return [build(StoragePool, row) for row in await connection.fetch_all(POOLS.list_storage_pools_to_check)]
+async def list_all_storage_pools(connection: Connection) -> list[StoragePool]:
+    """List every pool, the oldest first."""
+    return [build(StoragePool, row) for row in await connection.fetch_all(POOLS.list_all_storage_pools)]
 
 
 def _unknown(pool_id: str) -> NotFound:

@@ -54,9 +54,10 @@ async def use_token(connection: Connection, digest: str) -> Token | None:
     return _token(row) if row else None
 
 
-async def revoke_token(connection: Connection, name: str) -> bool:
-    """Revoke the token of this name; False when there is none to revoke."""
-    return await connection.execute(TOKENS.revoke_token, name=name) > 0
+async def revoke_token(connection: Connection, name: str) -> Token | None:
+    """Revoke the token of this name and return it; None when there is none to revoke."""
+    row = await connection.fetch_one(TOKENS.revoke_token, name=name)
+    return _token(row) if row else None
 
 
 async def list_valid_ids(connection: Connection, ids: Collection[str]) -> set[str]:

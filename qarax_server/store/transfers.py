@@ -9,23 +9,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Transfer, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find_document
 
 TRANSFERS = queries.load("transfers")
-
-
-async def list_transfers(
-    connection: Connection,
-    page: Page,
-    pool_id: str,
-    *,
-    name: str | None = None,
-    status: str | None = None,
-    object_type: str | None = None,
-) -> Listed:
-    """List a pool's transfers as JSON text."""
-    filters = {"pool_id": pool_id, "name": name, "status": status, "object_type": object_type}
-    return await list_page(connection, TRANSFERS.list_transfers, page, filters)
+LISTING = Listing(TRANSFERS.list_transfer_resources)
 
 
 async def get_transfer_document(connection: Connection, pool_id: str, transfer_id: str) -> str:
@@ -34,12 +22,13 @@ async def get_transfer_document(connection: Connection, pool_id: str, transfer_i
     Raises:
         NotFound: the pool has no such transfer.
     """
-    text: str | None = await connection.fetch_value(
-        TRANSFERS.get_transfer_document, id=transfer_id, pool_id=pool_id
+    return await find_document(
+        connection,
+        TRANSFERS.get_transfer_document,
+        NotFound(f"the storage pool has no transfer with the id {transfer_id}", code="no_such_transfer"),
+        id=transfer_id,
+        pool_id=pool_id,
     )
-    if text is None:
-        raise NotFound(f"the storage pool has no transfer with the id {transfer_id}", code="no_such_transfer")
-    return text
 
 
 async def lock_transfer(tx: Transaction, transfer_id: str) -> Transfer | None:

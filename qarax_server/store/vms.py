@@ -12,9 +12,11 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import NewVm, Observation, Vm, VmDisk, build
-from qarax_server.store.paging import Listed, Page, list_page
+from qarax_server.store.paging import Listing
+from qarax_server.store.reading import find, find_document
 
 VMS = queries.load("vms")
+LISTING = Listing(VMS.list_vm_resources)
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,7 @@ class Share:
 
 async def get_vm(c: Connection, vm_id: str) -> Vm:
     """Return a VM, or raise NotFound."""
-    row = await c.fetch_one(VMS.get_vm, id=vm_id)
-    if row is None:
-        raise unknown(vm_id)
+    row = await find(c, VMS.get_vm, unknown(vm_id), id=vm_id)
     disks = tuple(build(VmDisk, disk) for disk in row["disks"])
     return build(Vm, {**row, "disks": disks, "networks": tuple(row["networks"])})
 
@@ -58,26 +58,25 @@ async def lock_vm(tx: Transaction, vm_id: str) -> bool:
     return await tx.fetch_value(VMS.lock_vm, id=vm_id) is not None
 
 
-async def update_told(tx: Transaction, vm_id: str, digest: str) -> None:
+def update_told(tx: Transaction, vm_id: str, digest: str) -> None:
     """Note the digest of the spec that its node was told last; locks the VM as `lock_vm` does."""
-    await tx.execute(VMS.update_told, id=vm_id, digest=digest)
+    tx.later(VMS.update_told, id=vm_id, digest=digest)
 
 
 async def get_vm_document(c: Connection, vm_id: str) -> str:
     """Return a VM's JSON text, or raise NotFound."""
-    text: str | None = await c.fetch_value(VMS.get_vm_document, id=vm_id)
-    if text is None:
-        raise unknown(vm_id)
-    return text
+    return await find_document(c, VMS.get_vm_document, unknown(vm_id), id=vm_id)
 
 
-async def insert_vm(tx: Transaction, vm_id: str, new: NewVm, host_id: str, driver: str | None) -> None:
-    """Keep a new VM; Conflict when its name is taken."""
+async def insert_vm(tx: Transaction, vm_id: str, new: NewVm, host_id: str, driver: str | None) -> Vm:
+    """Keep a new VM and return it; Conflict when its name is taken."""
     fields = dataclasses.asdict(new)
     disks = fields.pop("disks")
     fields |= {"id": vm_id, "host_id": host_id, "driver": driver, "wanted_driver": new.driver}
-    await tx.execute(VMS.insert_vm, vm=json.dumps(fields))
+    row = await tx.fetch_one(VMS.insert_vm, vm=json.dumps(fields))
+    assert row is not None, "an insertion answers its row"  # noqa: S101
     await _insert_disks(tx, vm_id, disks)
+    return build(Vm, {**row, "shown_status": row["status"], "disks": new.disks, "networks": new.networks})
 
 
 async def update_vm(tx: Transaction, vm_id: str, changes: Mapping[str, Any]) -> None:
@@ -87,15 +86,13 @@ async def update_vm(tx: Transaction, vm_id: str, changes: Mapping[str, Any]) -> 
     if await tx.fetch_value(VMS.update_vm, id=vm_id, changes=json.dumps(fields)) is None:
         raise unknown(vm_id)
     if disks is not None:
-        await tx.execute(VMS.delete_disks, vm_id=vm_id)
+        tx.later(VMS.delete_disks, vm_id=vm_id)
         await _insert_disks(tx, vm_id, disks)
 
 
 async def delete_vm(tx: Transaction, vm_id: str) -> Share:
     """Forget a VM and return what it held of its host; NotFound when it is gone."""
-    row = await tx.fetch_one(VMS.delete_vm, id=vm_id)
-    if row is None:
-        raise unknown(vm_id)
+    row = await find(tx, VMS.delete_vm, unknown(vm_id), id=vm_id)
     return build(Share, row)
 
 
@@ -124,18 +121,6 @@ async def list_documents(c: Connection, host_id: str) -> dict[str, tuple[str, st
     """Return name and JSON text of each VM of a host, by id."""
     rows = await c.fetch_all(VMS.list_documents_of_host, host_id=host_id)
     return {row["id"]: (row["name"], row["document"]) for row in rows}
-
-
-async def list_vms_page(
-    c: Connection,
-    page: Page,
-    *,
-    name: str | None = None,
-    status: str | None = None,
-    host_id: str | None = None,
-) -> Listed:
-    """Return a page as JSON text."""
-    return await list_page(c, VMS.list_vms_page, page, {"name": name, "status": status, "host_id": host_id})
 
 
 async def list_vm_hosts(c: Connection, vm_ids: Sequence[str]) -> dict[str, str]:

@@ -1,41 +1,8 @@
--- name: list_boot_sources
--- A page of boot sources as JSON text, or all of them; the key of the last one leads to the next page.
-SELECT
-    coalesce(json_agg(page), '[]')::text AS body,
-    count(*) AS length,
-    CASE
-        WHEN %(limit)s::bigint IS NULL THEN count(*)
-        ELSE (
-            SELECT count(*) FROM boot_sources AS r
-            WHERE
-                (%(name)s::text IS NULL OR r.name = %(name)s::text)
-        )
-    END AS total,
-    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
-    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
-    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
-FROM (
-    SELECT r.* FROM boot_source_resources AS r
-    WHERE
-        (%(name)s::text IS NULL OR r.name = %(name)s::text)
-        AND (
-            %(after_id)s::uuid IS NULL
-            OR CASE %(sort)s::text
-                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
-                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
-            END
-        )
-    ORDER BY
-        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
-        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
-        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
-        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
-        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
-        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
-    LIMIT %(limit)s::bigint
-) AS page;
+-- name: list_boot_source_resources
+-- Boot sources as their GETs answer them.
+SELECT r.* FROM boot_source_resources AS r
+WHERE
+    (%(name)s::text IS NULL OR r.name = %(name)s::text);
 
 -- name: get_boot_source_document
 -- A boot source as its GET answers it.

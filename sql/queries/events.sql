@@ -5,7 +5,7 @@ SELECT resource_json(%(subject_type)s::text, %(id)s::uuid)::text AS document;
 -- name: flush_and_commit
 -- A transaction's events as its last act. The lock makes sequence numbers grow in the order of commits. It is
 -- not held while the disk is waited for: the commit itself does not wait, the empty one behind it does, together
--- with those of others.
+-- with those of others; it reads what the caller wants to be told.
 SET LOCAL synchronous_commit = off;
 SELECT pg_advisory_xact_lock(hashtext('qarax events'));
 INSERT INTO events (action, actor, request_id, subject_type, subject_id, subject_name, before, after, message)
@@ -27,7 +27,9 @@ FROM ROWS FROM (
 ORDER BY e.place;
 NOTIFY qarax_events;
 COMMIT;
-SELECT pg_logical_emit_message(true, 'qarax', '');
+SELECT
+    resource_json(%(subject_type)s::text, %(subject_id)s::uuid)::text AS document,
+    pg_logical_emit_message(true, 'qarax', '') AS place;
 
 -- name: list_events_after
 -- A page of the flight recorder in the order of commits.
@@ -50,7 +52,19 @@ LIMIT %(limit)s;
 SELECT coalesce(max(sequence), 0) AS newest
 FROM events;
 
+-- name: get_kept
+-- The sequence numbers of the newest and the oldest event kept, 0 when there is none.
+SELECT
+    coalesce(max(sequence), 0) AS newest,
+    coalesce(min(sequence), 0) AS oldest
+FROM events;
+
 -- name: delete_old_events
--- Forget what is older than the time it is kept.
+-- Forget some of what is older than the time it is kept; so many at a time, for a statement has its time limit.
 DELETE FROM events
-WHERE occurred_at < now() - make_interval(days => %(days)s);
+WHERE
+    sequence IN (
+        SELECT e.sequence FROM events AS e
+        WHERE e.occurred_at < now() - make_interval(days => %(days)s)
+        LIMIT %(most)s
+    );

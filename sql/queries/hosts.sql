@@ -20,14 +20,25 @@ SET
     host_user = coalesce(%(host_user)s, host_user),
     admitted = coalesce(%(admitted)s, admitted),
     -- set up anew, it accepts whichever node answers
-    node_id = CASE WHEN %(admitted)s::boolean AND NOT admitted THEN NULL ELSE node_id END,
+    -- and one that was installed anew has another node
+    node_id = CASE
+        WHEN (%(admitted)s::boolean AND NOT admitted) OR %(ssh_host_key)s::text = '' THEN NULL
+        ELSE node_id
+    END,
+    -- empty: whichever key it shows at the next deployment
+    ssh_host_key = CASE
+        WHEN %(ssh_host_key)s::text IS NULL THEN ssh_host_key
+        ELSE nullif(%(ssh_host_key)s::text, '')
+    END,
     status = CASE
-        WHEN %(admitted)s::boolean THEN CASE WHEN admitted THEN status ELSE 'unknown' END
+        WHEN %(admitted)s::boolean
+            THEN CASE WHEN admitted AND status <> 'installation_failed' THEN status ELSE 'unknown' END
         WHEN NOT %(admitted)s::boolean THEN 'down'
         ELSE status
     END,
     status_reason = CASE
-        WHEN %(admitted)s::boolean AND NOT admitted THEN 'its node has not answered yet'
+        WHEN %(admitted)s::boolean AND (NOT admitted OR status = 'installation_failed')
+            THEN 'its node has not answered yet'
         WHEN NOT %(admitted)s::boolean THEN 'taken out of placement'
         ELSE status_reason
     END,
@@ -35,8 +46,16 @@ SET
 WHERE id = %(id)s
 RETURNING *;
 
+-- name: list_host_users
+-- What stands in the way of forgetting a host, in words; the first few of each kind.
+(SELECT 'VM ' || name AS who FROM vms WHERE host_id = %(id)s ORDER BY name LIMIT 5)
+UNION ALL
+(SELECT 'storage pool ' || name FROM storage_pools WHERE host_id = %(id)s ORDER BY name LIMIT 5)
+UNION ALL
+(SELECT 'storage object ' || name FROM storage_objects WHERE host_id = %(id)s ORDER BY name LIMIT 5);
+
 -- name: delete_host
--- Forget a host; the constraint on vms refuses while it has any.
+-- Forget a host that nothing is on.
 DELETE FROM hosts WHERE id = %(id)s RETURNING name;
 
 -- name: list_watched_hosts
@@ -49,12 +68,16 @@ SELECT * FROM hosts WHERE admitted OR node_id IS NOT NULL ORDER BY name;
 SELECT * FROM hosts WHERE id = %(id)s FOR NO KEY UPDATE;
 
 -- name: update_reachable
--- A node answered: what it said of itself.
+-- A node answered: what it said of itself. The status of a deployment stays until the deployment changes it.
 UPDATE hosts
 SET
     reachable = true,
-    status = CASE WHEN admitted THEN 'up' ELSE 'down' END,
-    status_reason = %(reason)s,
+    status = CASE
+        WHEN status IN ('installing', 'initializing', 'installation_failed') THEN status
+        WHEN admitted THEN 'up'
+        ELSE 'down'
+    END,
+    status_reason = CASE WHEN status = 'installation_failed' THEN status_reason ELSE %(reason)s::text END,
     node_id = %(node_id)s,
     boot_id = %(boot_id)s,
     versions = %(versions)s::jsonb,
@@ -71,12 +94,20 @@ WHERE id = %(id)s;
 UPDATE hosts
 SET
     reachable = false,
-    status = CASE WHEN admitted THEN 'unknown' ELSE 'down' END,
-    status_reason = %(reason)s,
+    status = CASE
+        WHEN status IN ('installing', 'initializing', 'installation_failed') THEN status
+        WHEN admitted THEN 'unknown'
+        ELSE 'down'
+    END,
+    status_reason = CASE WHEN status = 'installation_failed' THEN status_reason ELSE %(reason)s::text END,
     updated_at = now()
 WHERE
     id = %(id)s
-    AND (reachable OR status_reason IS DISTINCT FROM %(reason)s OR (admitted AND status <> 'unknown'))
+    AND (
+        reachable
+        OR (status <> 'installation_failed' AND status_reason IS DISTINCT FROM %(reason)s::text)
+        OR (admitted AND status NOT IN ('unknown', 'installing', 'initializing', 'installation_failed'))
+    )
 RETURNING id;
 
 -- name: touch_hosts
@@ -95,7 +126,7 @@ WHERE
     AND status = 'up'
     AND allocated_vcpus + %(vcpus)s <= floor(cpus * %(cpu_overcommit)s::numeric)
     AND allocated_memory_bytes + %(memory)s <= floor(memory_bytes * %(memory_overcommit)s::numeric)
-RETURNING name, (SELECT to_json(r)::text FROM host_resources AS r WHERE r.id = hosts.id) AS before;
+RETURNING *, resource_json('host', hosts.id)::text AS before;
 
 -- name: release_host
 -- Give a VM's share back.
@@ -105,7 +136,7 @@ SET
     allocated_memory_bytes = allocated_memory_bytes - %(memory)s,
     updated_at = now()
 WHERE id = %(id)s
-RETURNING name, (SELECT to_json(r)::text FROM host_resources AS r WHERE r.id = hosts.id) AS before;
+RETURNING name, resource_json('host', hosts.id)::text AS before;
 
 -- name: list_candidates
 -- Every host with what placement looks at, and nothing else.
@@ -125,43 +156,9 @@ FROM hosts;
 -- Every host as it is kept.
 SELECT * FROM hosts ORDER BY name;
 
--- name: list_hosts_page
--- A page of hosts as JSON text, or all of them; the key of the last one leads to the next page.
-SELECT
-    coalesce(json_agg(page), '[]')::text AS body,
-    count(*) AS length,
-    CASE
-        WHEN %(limit)s::bigint IS NULL THEN count(*)
-        ELSE (
-            SELECT count(*) FROM host_resources AS r
-            WHERE
-                (%(name)s::text IS NULL OR r.name = %(name)s::text)
-                AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-        )
-    END AS total,
-    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
-    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
-    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
-FROM (
-    SELECT r.* FROM host_resources AS r
-    WHERE
-        (%(name)s::text IS NULL OR r.name = %(name)s::text)
-        AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-        AND (
-            %(after_id)s::uuid IS NULL
-            OR CASE %(sort)s::text
-                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
-                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
-            END
-        )
-    ORDER BY
-        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
-        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
-        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
-        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
-        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
-        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
-    LIMIT %(limit)s::bigint
-) AS page;
+-- name: list_host_resources
+-- Hosts as their GETs answer them.
+SELECT r.* FROM host_resources AS r
+WHERE
+    (%(name)s::text IS NULL OR r.name = %(name)s::text)
+    AND (%(status)s::text IS NULL OR r.status = %(status)s::text);

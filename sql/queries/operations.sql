@@ -50,7 +50,7 @@ SET status = %(status)s, outcome = %(outcome)s, reason = %(reason)s, ended_at = 
 WHERE id = %(id)s AND status = 'running'
 RETURNING
     *,
-    (SELECT to_json(r)::text FROM operation_resources AS r WHERE r.id = operations.id) AS before;
+    resource_json('operation', operations.id)::text AS before;
 
 -- name: take_over
 -- End whatever runs on a subject in favour of a stronger action.
@@ -63,7 +63,7 @@ WHERE
     AND action <> ALL(%(except_actions)s::text [])
 RETURNING
     *,
-    (SELECT to_json(r)::text FROM operation_resources AS r WHERE r.id = operations.id) AS before;
+    resource_json('operation', operations.id)::text AS before;
 
 -- name: shorten_stop
 -- A stop gets a nearer deadline.
@@ -75,7 +75,7 @@ SET
 WHERE id = %(id)s AND status = 'running'
 RETURNING
     *,
-    (SELECT to_json(r)::text FROM operation_resources AS r WHERE r.id = operations.id) AS before;
+    resource_json('operation', operations.id)::text AS before;
 
 -- name: list_open_vm_operations
 -- Operations on VMs that are in flight, with the host they wait for.
@@ -94,11 +94,17 @@ UPDATE operations SET cancel_requested = true, updated_at = now()
 WHERE id = %(id)s AND status = 'running'
 RETURNING
     *,
-    (SELECT to_json(r)::text FROM operation_resources AS r WHERE r.id = operations.id) AS before;
+    resource_json('operation', operations.id)::text AS before;
 
 -- name: delete_old_operations
--- Forget what ended longer ago than it is kept.
-DELETE FROM operations WHERE ended_at < now() - make_interval(days => %(days)s);
+-- Forget some of what ended longer ago than it is kept.
+DELETE FROM operations
+WHERE
+    id IN (
+        SELECT o.id FROM operations AS o
+        WHERE o.ended_at < now() - make_interval(days => %(days)s)
+        LIMIT %(most)s
+    );
 
 -- name: list_open_operations
 -- What is in flight on one kind of subject.
@@ -106,43 +112,10 @@ SELECT * FROM operations
 WHERE subject_type = %(subject_type)s AND status = 'running'
 ORDER BY started_at;
 
--- name: list_operations_page
--- A page of operations as JSON text, or all of them; the key of the last one leads to the next page.
-SELECT
-    coalesce(json_agg(page), '[]')::text AS body,
-    count(*) AS length,
-    CASE
-        WHEN %(limit)s::bigint IS NULL THEN count(*)
-        ELSE (
-            SELECT count(*) FROM operation_resources AS r
-            WHERE
-                (%(status)s::text IS NULL OR r.status = %(status)s::text)
-                AND (%(subject_id)s::uuid IS NULL OR r.subject_id = %(subject_id)s::uuid)
-        )
-    END AS total,
-    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
-    (array_agg(page.subject_name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
-    (array_agg(page.started_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
-FROM (
-    SELECT r.* FROM operation_resources AS r
-    WHERE
-        (%(status)s::text IS NULL OR r.status = %(status)s::text)
-        AND (%(subject_id)s::uuid IS NULL OR r.subject_id = %(subject_id)s::uuid)
-        AND (
-            %(after_id)s::uuid IS NULL
-            OR CASE %(sort)s::text
-                WHEN 'name' THEN (r.subject_name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-name' THEN (r.subject_name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-created_at' THEN (r.started_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
-                ELSE (r.started_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
-            END
-        )
-    ORDER BY
-        CASE WHEN %(sort)s::text = 'name' THEN r.subject_name END ASC,
-        CASE WHEN %(sort)s::text = '-name' THEN r.subject_name END DESC,
-        CASE WHEN %(sort)s::text = 'created_at' THEN r.started_at END ASC,
-        CASE WHEN %(sort)s::text = '-created_at' THEN r.started_at END DESC,
-        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
-        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
-    LIMIT %(limit)s::bigint
-) AS page;
+-- name: list_operation_resources
+-- Operations as their GETs answer them.
+SELECT r.* FROM operation_resources AS r
+WHERE
+    (%(name)s::text IS NULL OR r.subject_name = %(name)s::text)
+    AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(subject_id)s::uuid IS NULL OR r.subject_id = %(subject_id)s::uuid);

@@ -28,14 +28,13 @@ VALUES (%(host_id)s, %(vm_id)s, %(name)s, %(status)s)
 ON CONFLICT (host_id, vm_id) DO UPDATE SET status = excluded.status
 RETURNING xmax = 0 AS is_new;
 
--- name: list_orphans
--- All of them, as the JSON text of their list.
-SELECT
-    coalesce(json_agg(r ORDER BY r.first_seen_at, r.vm_id, r.host_id), '[]')::text AS body,
-    count(*) AS total
-FROM orphan_resources AS r
+-- name: list_orphan_resources
+-- Orphans as they are answered.
+SELECT r.* FROM orphan_resources AS r
 WHERE
-    (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid)
+    (%(name)s::text IS NULL OR r.name = %(name)s::text)
+    AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid)
     AND (%(ignored)s::boolean IS NULL OR r.ignored = %(ignored)s::boolean);
 
 -- name: get_orphan

@@ -1,45 +1,10 @@
--- name: list_storage_objects
--- A page of objects as JSON text, or all of them; the key of the last one leads to the next page.
-SELECT
-    coalesce(json_agg(page), '[]')::text AS body,
-    count(*) AS length,
-    CASE
-        WHEN %(limit)s::bigint IS NULL THEN count(*)
-        ELSE (
-            SELECT count(*) FROM storage_objects AS r
-            WHERE
-                (%(name)s::text IS NULL OR r.name = %(name)s::text)
-                AND (%(pool_id)s::uuid IS NULL OR r.storage_pool_id = %(pool_id)s::uuid)
-                AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text)
-        )
-    END AS total,
-    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
-    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
-    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
-FROM (
-    SELECT r.* FROM storage_object_resources AS r
-    WHERE
-        (%(name)s::text IS NULL OR r.name = %(name)s::text)
-        AND (%(pool_id)s::uuid IS NULL OR r.storage_pool_id = %(pool_id)s::uuid)
-        AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text)
-        AND (
-            %(after_id)s::uuid IS NULL
-            OR CASE %(sort)s::text
-                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
-                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
-            END
-        )
-    ORDER BY
-        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
-        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
-        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
-        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
-        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
-        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
-    LIMIT %(limit)s::bigint
-) AS page;
+-- name: list_storage_object_resources
+-- Objects as their GETs answer them.
+SELECT r.* FROM storage_object_resources AS r
+WHERE
+    (%(name)s::text IS NULL OR r.name = %(name)s::text)
+    AND (%(pool_id)s::uuid IS NULL OR r.storage_pool_id = %(pool_id)s::uuid)
+    AND (%(object_type)s::text IS NULL OR r.object_type = %(object_type)s::text);
 
 -- name: get_storage_object_document
 -- An object as its GET answers it.
@@ -70,7 +35,7 @@ WITH counted AS (
     WHERE id = %(storage_pool_id)s::uuid
 )
 
-INSERT INTO storage_objects (id, name, storage_pool_id, object_type, size_bytes, config, parent_id)
+INSERT INTO storage_objects (id, name, storage_pool_id, object_type, size_bytes, config, parent_id, host_id)
 VALUES (
     %(id)s::uuid,
     %(name)s,
@@ -78,7 +43,8 @@ VALUES (
     %(object_type)s,
     %(size_bytes)s::bigint,
     %(config)s::jsonb,
-    %(parent_id)s::uuid
+    %(parent_id)s::uuid,
+    %(host_id)s::uuid
 );
 
 -- name: update_storage_object_size
@@ -129,8 +95,10 @@ FROM gone
 WHERE p.id = gone.storage_pool_id;
 
 -- name: list_pool_hosts
--- The hosts that answer and have a pool: its own, else every one.
+-- The hosts that answer and have a pool: its own, else every one, that with most of its files first.
 SELECT h.* FROM hosts AS h
 INNER JOIN storage_pools AS p ON coalesce(p.host_id, h.id) = h.id
 WHERE p.id = %(pool_id)s::uuid AND h.reachable AND h.admitted
-ORDER BY h.name;
+ORDER BY
+    (SELECT count(*) FROM storage_objects AS o WHERE o.storage_pool_id = p.id AND o.host_id = h.id) DESC,
+    h.name;

@@ -1,45 +1,10 @@
--- name: list_storage_pools
--- A page of pools as JSON text, or all of them; the key of the last one leads to the next page.
-SELECT
-    coalesce(json_agg(page), '[]')::text AS body,
-    count(*) AS length,
-    CASE
-        WHEN %(limit)s::bigint IS NULL THEN count(*)
-        ELSE (
-            SELECT count(*) FROM storage_pools AS r
-            WHERE
-                (%(name)s::text IS NULL OR r.name = %(name)s::text)
-                AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-                AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid)
-        )
-    END AS total,
-    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
-    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
-    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
-FROM (
-    SELECT r.* FROM storage_pool_resources AS r
-    WHERE
-        (%(name)s::text IS NULL OR r.name = %(name)s::text)
-        AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-        AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid)
-        AND (
-            %(after_id)s::uuid IS NULL
-            OR CASE %(sort)s::text
-                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
-                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
-            END
-        )
-    ORDER BY
-        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
-        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
-        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
-        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
-        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
-        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
-    LIMIT %(limit)s::bigint
-) AS page;
+-- name: list_storage_pool_resources
+-- Pools as their GETs answer them.
+SELECT r.* FROM storage_pool_resources AS r
+WHERE
+    (%(name)s::text IS NULL OR r.name = %(name)s::text)
+    AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid);
 
 -- name: get_storage_pool_document
 -- A pool as its GET answers it.
@@ -100,8 +65,7 @@ WHERE
     )
 RETURNING name;
 
--- name: list_storage_pools_to_check
--- The pools in use that a node should be asked about.
-SELECT p.* FROM storage_pools AS p
-WHERE EXISTS (SELECT 1 FROM storage_objects AS o WHERE o.storage_pool_id = p.id)
-ORDER BY p.created_at, p.id;
+-- name: list_all_storage_pools
+-- Every pool, for a look at it on its hosts.
+SELECT * FROM storage_pools
+ORDER BY created_at, id;

@@ -51,7 +51,8 @@ WHERE digest = %(digest)s;
 -- name: revoke_token
 -- From now on it lets nobody in.
 UPDATE tokens SET revoked_at = now()
-WHERE name = %(name)s AND revoked_at IS NULL;
+WHERE name = %(name)s AND revoked_at IS NULL
+RETURNING id, name, role, digest, created_at, expires_at, revoked_at, last_used_at, 'revoked' AS status;
 
 -- name: list_valid_ids
 -- Which of these tokens still let their holder in.

@@ -18,7 +18,7 @@ SELECT id FROM vms WHERE id = %(id)s FOR UPDATE;
 
 -- name: get_vm_document
 -- A VM as its GET answers it.
-SELECT to_json(r)::text AS document FROM vm_resources AS r WHERE r.id = %(id)s;
+SELECT resource_json('vm', %(id)s::uuid)::text AS document;
 
 -- name: insert_vm
 -- Keep a VM on the host it was placed on; not yet observed.
@@ -54,7 +54,8 @@ SELECT
     r.autostart,
     r.protected,
     r.stop_grace_seconds
-FROM jsonb_populate_record(NULL::vms, %(vm)s::jsonb) AS r;
+FROM jsonb_populate_record(NULL::vms, %(vm)s::jsonb) AS r
+RETURNING *;
 
 -- name: insert_disks
 -- Attach a VM's disks in their order.
@@ -84,6 +85,7 @@ SET
     protected = coalesce(r.protected, vms.protected),
     boot_vcpus = coalesce(r.boot_vcpus, vms.boot_vcpus),
     max_vcpus = coalesce(r.max_vcpus, vms.max_vcpus),
+    cpu_topology = coalesce(r.cpu_topology, vms.cpu_topology),
     memory_size = coalesce(r.memory_size, vms.memory_size),
     boot_source_id = coalesce(r.boot_source_id, vms.boot_source_id),
     networks = coalesce(r.networks, vms.networks),
@@ -136,7 +138,7 @@ RETURNING
     vms.name,
     vms.status,
     observed_reason(vms.status_reason, vms.told_digest, vms.observed_digest) AS status_reason,
-    (SELECT to_json(r)::text FROM vm_resources AS r WHERE r.id = vms.id) AS before;
+    resource_json('vm', vms.id)::text AS before;
 
 -- name: update_absent
 -- VMs that their host's node does not have: their status is not known any more.
@@ -155,7 +157,7 @@ RETURNING
     vms.name,
     vms.status,
     observed_reason(vms.status_reason, vms.told_digest, vms.observed_digest) AS status_reason,
-    (SELECT to_json(r)::text FROM vm_resources AS r WHERE r.id = vms.id) AS before;
+    resource_json('vm', vms.id)::text AS before;
 
 -- name: list_vms_of_host
 -- The VMs kept on a host.
@@ -181,11 +183,11 @@ SELECT
     k.config ->> 'path' AS kernel_path,
     kp.id AS kernel_pool_id,
     kp.config ->> 'path' AS kernel_pool_path,
-    kp.host_id AS kernel_host_id,
+    coalesce(kp.host_id, k.host_id) AS kernel_host_id,
     i.config ->> 'path' AS initrd_path,
     ip.id AS initrd_pool_id,
     ip.config ->> 'path' AS initrd_pool_path,
-    ip.host_id AS initrd_host_id
+    coalesce(ip.host_id, i.host_id) AS initrd_host_id
 FROM boot_sources AS b
 INNER JOIN storage_objects AS k ON b.kernel_image_id = k.id
 INNER JOIN storage_pools AS kp ON k.storage_pool_id = kp.id
@@ -200,7 +202,7 @@ SELECT
     o.object_type,
     o.config ->> 'path' AS path,
     p.config ->> 'path' AS pool_path,
-    p.host_id
+    coalesce(p.host_id, o.host_id) AS host_id
 FROM storage_objects AS o
 INNER JOIN storage_pools AS p ON o.storage_pool_id = p.id
 WHERE o.id = ANY(%(ids)s::uuid []);
@@ -222,45 +224,10 @@ WHERE
 ORDER BY v.name
 LIMIT 1;
 
--- name: list_vms_page
--- A page of VMs as JSON text, or all of them; the key of the last one leads to the next page.
-SELECT
-    coalesce(json_agg(page), '[]')::text AS body,
-    count(*) AS length,
-    CASE
-        WHEN %(limit)s::bigint IS NULL THEN count(*)
-        ELSE (
-            SELECT count(*) FROM vm_resources AS r
-            WHERE
-                (%(name)s::text IS NULL OR r.name = %(name)s::text)
-                AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-                AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid)
-        )
-    END AS total,
-    (array_agg(page.id) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_id,
-    (array_agg(page.name) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)] AS last_name,
-    (array_agg(page.created_at) FILTER (WHERE %(limit)s::bigint IS NOT NULL))[count(*)]::text AS last_time
-FROM (
-    SELECT r.* FROM vm_resources AS r
-    WHERE
-        (%(name)s::text IS NULL OR r.name = %(name)s::text)
-        AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-        AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid)
-        AND (
-            %(after_id)s::uuid IS NULL
-            OR CASE %(sort)s::text
-                WHEN 'name' THEN (r.name, r.id) > (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-name' THEN (r.name, r.id) < (%(after_name)s::text, %(after_id)s::uuid)
-                WHEN '-created_at' THEN (r.created_at, r.id) < (%(after_time)s::timestamptz, %(after_id)s::uuid)
-                ELSE (r.created_at, r.id) > (%(after_time)s::timestamptz, %(after_id)s::uuid)
-            END
-        )
-    ORDER BY
-        CASE WHEN %(sort)s::text = 'name' THEN r.name END ASC,
-        CASE WHEN %(sort)s::text = '-name' THEN r.name END DESC,
-        CASE WHEN %(sort)s::text = 'created_at' THEN r.created_at END ASC,
-        CASE WHEN %(sort)s::text = '-created_at' THEN r.created_at END DESC,
-        CASE WHEN left(%(sort)s::text, 1) <> '-' THEN r.id END ASC,
-        CASE WHEN left(%(sort)s::text, 1) = '-' THEN r.id END DESC
-    LIMIT %(limit)s::bigint
-) AS page;
+-- name: list_vm_resources
+-- VMs as their GETs answer them.
+SELECT r.* FROM vm_resources AS r
+WHERE
+    (%(name)s::text IS NULL OR r.name = %(name)s::text)
+    AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(host_id)s::uuid IS NULL OR r.host_id = %(host_id)s::uuid);

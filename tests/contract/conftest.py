@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qarax_server.settings import Bootc
 from tests.contract.checked import CheckedClient
 from tests.postgres import TestDatabase
 from tests.server.running import ELF, ControlPlane, Node, control_plane, settings_for, until
@@ -27,7 +28,8 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 
 @pytest.fixture
 async def plane(database_settings: TestDatabase, tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    async with control_plane(settings_for(database_settings, tmp_path)) as plane:
+    images = Bootc(registry="registry.example.org/fleet")
+    async with control_plane(settings_for(database_settings, tmp_path, bootc=images)) as plane:
         yield plane
 
 

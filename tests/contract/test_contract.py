@@ -18,7 +18,7 @@ from qarax_proto import node_pb2, node_pb2_grpc
 
 from tests.contract.checked import CheckedClient
 from tests.contract.conftest import eventually
-from tests.server.running import Node
+from tests.server.running import ControlPlane, Node
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -28,6 +28,7 @@ class Walk:
     """Where the walk has come to."""
 
     client: CheckedClient
+    plane: ControlPlane
     node: Node
     directory: Path
     ids: dict[str, str] = field(default_factory=dict)
@@ -72,6 +73,25 @@ async def hosts_are_registered_before_anything_listens(walk: Walk) -> None:
     assert (up["status"], up["drivers"][0]["name"]) == ("up", "simulated")
     assert [host["name"] for host in await client.get("/hosts?status=up")] == ["host-1"]
     await client.call("PATCH", f"/hosts/{walk.ids['host']}", {"status": "sideways"}, expect=422)
+
+
+async def a_deployment_is_an_operation(walk: Walk) -> None:
+    client, host_id = walk.client, walk.ids["host"]
+    await client.call("POST", f"/hosts/{host_id}/deploy", {"mode": "bootc"}, expect=422)
+    body = {
+        "mode": "bootc",
+        "image_version": f"sha256:{'0' * 64}",
+        "ssh_password": "once",
+        "ssh_port": 1,  # nothing is there
+        "force": True,
+    }
+    begun = (await client.call("POST", f"/hosts/{host_id}/deploy", body, expect=202)).body
+    assert (begun["subject_type"], begun["progress"]["mode"]) == ("host", "bootc")
+    done = await eventually(client, f"/operations/{begun['id']}", lambda each: each["ended_at"])
+    assert (done["status"], done["progress"]["failure"]["step"]) == ("failed", "connect")
+    assert (await client.get(f"/hosts/{host_id}"))["status"] == "installation_failed"
+    up = (await client.call("PATCH", f"/hosts/{host_id}", {"status": "up"}, expect=200)).body
+    assert up["status"] == "up", "an operator's word, and its node answers"
 
 
 async def files_come_into_a_pool_that_is_not_there_yet(walk: Walk) -> None:
@@ -191,12 +211,11 @@ async def a_node_has_what_nobody_knows(walk: Walk) -> None:
     spec.initrd.CopyFrom(initrd)
     spec.cmdline = source["kernel_params"]
     ids = [str(uuid.uuid4()) for _ in range(2)]
+    fence = node_pb2.Fence(number=walk.plane.server.core.nodes.fence)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{walk.node.port}") as channel:
         node: Any = node_pb2_grpc.NodeStub(channel)
         for vm_id in ids:
-            await node.CreateVm(
-                node_pb2.CreateVmRequest(fence=node_pb2.Fence(number=1), vm_id=vm_id, spec=spec)
-            )
+            await node.CreateVm(node_pb2.CreateVmRequest(fence=fence, vm_id=vm_id, spec=spec))
     found = await eventually(client, f"/orphans?host_id={host_id}", lambda list_: len(list_) == len(ids))
     assert {each["vm_id"] for each in found} == set(ids)
     places = [f"/hosts/{host_id}/orphans/{vm_id}" for vm_id in ids]
@@ -229,7 +248,8 @@ async def everything_that_happened_is_on_record(walk: Walk) -> None:
             text += await stream.content.readany()
     hello = text.split(b"\n\n")[0].decode()
     assert hello.startswith("event: hello\ndata: ")
-    assert json.loads(hello.partition("data: ")[2])["sequence"] == last - 1 or "sequence" in hello
+    begins = json.loads(hello.partition("data: ")[2])
+    assert (begins["sequence"], begins["oldest"], begins["newest"] >= last) == (last - 1, 1, True)
 
 
 async def the_figures_add_up(walk: Walk) -> None:
@@ -257,6 +277,7 @@ BARE_VM = {"hypervisor": "cloud_hv", "boot_vcpus": 1, "max_vcpus": 1, "memory_si
 SCENARIOS: tuple[Callable[[Walk], Awaitable[None]], ...] = (
     the_server_introduces_itself,
     hosts_are_registered_before_anything_listens,
+    a_deployment_is_an_operation,
     files_come_into_a_pool_that_is_not_there_yet,
     objects_and_boot_sources_refer_to_files,
     disks_are_made_by_an_operation,
@@ -268,8 +289,10 @@ SCENARIOS: tuple[Callable[[Walk], Awaitable[None]], ...] = (
 )
 
 
-async def test_every_operation_keeps_the_contract(client: CheckedClient, node: Node, tmp_path: Path) -> None:
-    walk = Walk(client, node, tmp_path)
+async def test_every_operation_keeps_the_contract(
+    client: CheckedClient, plane: ControlPlane, node: Node, tmp_path: Path
+) -> None:
+    walk = Walk(client, plane, node, tmp_path)
     for scenario in SCENARIOS:
         await scenario(walk)
     assert client.operations - client.covered == set()

@@ -26,5 +26,4 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "OperationSubject": operations.OPERATION_SUBJECTS,
     "EventSubject": operations.EVENT_SUBJECTS,
     "Sort": queries.SORTS,
-    "SortByTime": queries.SORTS_BY_TIME,
 }

@@ -14,12 +14,13 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from qarax_server.models import NAME_PATTERN
+
 MAX_INTEGER = 2**63 - 1
 """What PostgreSQL's bigint holds."""
 
 DRIVERS = ("cloud_hypervisor", "qemu", "simulated")
 UUID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 MAC_PATTERN = "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 

@@ -21,6 +21,7 @@ from qarax_server.api.schemas.fields import (
     Whole,
     matches,
 )
+from qarax_server.ssh.keys import PATTERN
 
 HOST_ID = "1b6d0f7e-2a3c-4d5e-8f90-a1b2c3d4e5f6"
 HOST_STATUSES = ("unknown", "down", "installing", "installation_failed", "initializing", "up")
@@ -28,6 +29,9 @@ WANTED_STATUSES = ("up", "down")
 DEPLOY_MODES = ("direct", "bootc")
 USER_PATTERN = "^[A-Za-z_][A-Za-z0-9_.-]{0,31}$"
 USER_SENTENCE = "A user name: 1 to 32 letters, digits, '_', '.' or '-', starting with a letter or '_'."
+HOST_KEY_PATTERN = f"^({PATTERN.strip('^$')})?$"
+HOST_KEY_SENTENCE = "A public key as in /etc/ssh/ssh_host_ed25519_key.pub, type and base64; or empty."
+IMAGE_VERSION_PATTERN = "^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9._-]{0,127})$"
 
 _ADDRESS = {"example": "127.0.0.1"}
 _PORT = {"example": 50051}
@@ -65,12 +69,20 @@ class UpdateHostRequest(Body):
     address = Address(metadata=_ADDRESS)
     port = Whole(1, 65535, metadata=_PORT)
     host_user = fields.String(validate=matches(USER_PATTERN, USER_SENTENCE), metadata=_USER)
+    ssh_host_key = fields.String(
+        validate=matches(HOST_KEY_PATTERN, HOST_KEY_SENTENCE),
+        metadata={
+            "example": "",
+            "description": "The SSH key the machine must show from now on; empty: whichever it shows next, "
+            "for a machine that was installed anew.",
+        },
+    )
 
     @validates_schema
     def check_any(self, data: dict[str, Any], **_: Any) -> None:
         """At least one field."""
         if not data:
-            raise ValidationError("Name at least one of status, address, port, host_user.")
+            raise ValidationError("Name at least one of status, address, port, host_user, ssh_host_key.")
 
 
 class HostDriver(Answer):
@@ -104,6 +116,13 @@ class Host(Answer):
     last_seen_at = Time(allow_none=True)
     created_at = Time()
     updated_at = Time()
+    ssh_host_key = fields.String(
+        allow_none=True,
+        metadata={
+            "example": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBcxMf1c5zGlcZbDWP3rLMKvNkP1CWlI0rsSBnTtzGKh",
+            "description": "The one that its deployments log in to; null until the first.",
+        },
+    )
 
 
 class DeployHostRequest(Body):
@@ -113,9 +132,29 @@ class DeployHostRequest(Body):
         *DEPLOY_MODES, metadata={"example": "direct", "description": "Without it: deployment.mode."}
     )
     image_version = fields.String(
-        validate=matches("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", "A version or image tag such as v1.0.0."),
-        metadata={"example": "v1.0.0"},
+        validate=matches(
+            IMAGE_VERSION_PATTERN,
+            "A version or image tag such as v1.0.0, or sha256: and 64 hexadecimal digits.",
+        ),
+        metadata={
+            "example": "v1.0.0",
+            "description": "direct: which release, without it the server's own. bootc: the image's tag, or "
+            "better its digest.",
+        },
     )
-    ssh_password = Text(load_only=True, metadata={"example": None, "description": "Used once, never stored."})
+    ssh_password = Text(
+        load_only=True,
+        metadata={
+            "example": None,
+            "description": "For this deployment alone, where the key is not let in yet. Never stored, logged "
+            "or answered.",
+        },
+    )
     ssh_port = Whole(1, 65535, load_default=22, metadata={"example": 22})
-    force = Flag(load_default=False, metadata={"example": False})
+    force = Flag(
+        load_default=False,
+        metadata={
+            "example": False,
+            "description": "direct: go on without KVM. bootc: reboot although VMs run, which ends them.",
+        },
+    )

@@ -19,6 +19,7 @@ EVENT_SUBJECTS = (
     "transfer",
     "operation",
     "orphan",
+    "token",
 )
 OPERATION_ID = "15fd0627-8091-42a3-aeb5-c6d7e8f90a1b"
 REQUEST_ID = "2c1f0d3e4b5a69788796a5b4c3d2e1f0"

@@ -1,9 +1,9 @@
-"""Answers and queries about VMs that a node has and nobody here knows."""
+"""Answers about VMs that a node has and nobody here knows."""
 
 from __future__ import annotations
 
-from qarax_server.api.schemas.base import Answer, Query
-from qarax_server.api.schemas.fields import Choice, Flag, Id, Name, QueryFlag, Time
+from qarax_server.api.schemas.base import Answer
+from qarax_server.api.schemas.fields import Choice, Flag, Id, Name, Time
 from qarax_server.api.schemas.hosts import HOST_ID
 from qarax_server.api.schemas.vms import VM_ID, VM_STATUSES
 
@@ -17,10 +17,3 @@ class Orphan(Answer):
     status = Choice(*VM_STATUSES, metadata={"example": "running"})
     ignored = Flag(metadata={"example": False})
     first_seen_at = Time()
-
-
-class ListOrphans(Query):
-    """What `GET /orphans` takes."""
-
-    host_id = Id(load_default=None)
-    ignored = QueryFlag(load_default=None, metadata={"description": "Only those that are, or are not."})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from marshmallow import EXCLUDE, fields, validate
+from typing import Any
+
+from marshmallow import EXCLUDE, ValidationError, fields, validate, validates_schema
 
 from qarax_server.api.schemas.base import Query
-from qarax_server.api.schemas.fields import MAX_INTEGER, Choice, Id, QueryFlag, QueryWhole, Text
+from qarax_server.api.schemas.fields import MAX_INTEGER, Choice, Id, Name, QueryFlag, QueryWhole, Text
 from qarax_server.api.schemas.hosts import HOST_STATUSES
 from qarax_server.api.schemas.operations import EVENT_SUBJECTS, OPERATION_STATUSES
 from qarax_server.api.schemas.storage import OBJECT_TYPES, POOL_STATUSES, TRANSFER_STATUSES
@@ -13,7 +15,6 @@ from qarax_server.api.schemas.vms import VM_STATUSES
 
 LONGEST_PAGE = 1000
 SORTS = ("created_at", "-created_at", "name", "-name")
-SORTS_BY_TIME = ("created_at", "-created_at")
 
 
 class AnyQuery(Query):
@@ -26,7 +27,7 @@ class AnyQuery(Query):
 
 
 class Page(Query):
-    """Paging by key; without a limit the whole array is answered."""
+    """What every list takes: paging by key, order, a name; without a limit the whole array is answered."""
 
     limit = QueryWhole(
         1, LONGEST_PAGE, load_default=None, metadata={"description": "Answer a page this long."}
@@ -35,52 +36,61 @@ class Page(Query):
         longest=1024, load_default=None, metadata={"description": "From the Link header of the page before."}
     )
     sort = Choice(*SORTS, load_default="created_at", metadata={"description": "`-` sorts downwards."})
-
-
-class NamedPage(Page):
-    """Paging and a filter by name."""
-
     name = Text(longest=255, load_default=None, metadata={"description": "Only the one of this name."})
 
 
-class ListHosts(NamedPage):
+class ListHosts(Page):
     """What `GET /hosts` takes."""
 
     status = Choice(*HOST_STATUSES, load_default=None)
 
 
-class ListStoragePools(NamedPage):
+class ListStoragePools(Page):
     """What `GET /storage-pools` takes."""
 
     status = Choice(*POOL_STATUSES, load_default=None)
     host_id = Id(load_default=None)
 
 
-class ListStorageObjects(NamedPage):
+class ListStorageObjects(Page):
     """What `GET /storage-objects` takes."""
 
     pool_id = Id(load_default=None)
     object_type = Choice(*OBJECT_TYPES, load_default=None)
 
 
-class ListTransfers(NamedPage):
+class ListTransfers(Page):
     """What `GET …/transfers` takes."""
 
     status = Choice(*TRANSFER_STATUSES, load_default=None)
     object_type = Choice(*OBJECT_TYPES, load_default=None)
 
 
-class ListVms(NamedPage):
+class ListVms(Page):
     """What `GET /vms` takes."""
 
     status = Choice(*VM_STATUSES, load_default=None)
     host_id = Id(load_default=None)
 
 
-class ListOperations(Page):
-    """What `GET /operations` takes."""
+class ListOrphans(Page):
+    """What `GET /orphans` takes."""
 
-    sort = Choice(*SORTS_BY_TIME, load_default="-created_at")
+    status = Choice(*VM_STATUSES, load_default=None)
+    host_id = Id(load_default=None)
+    ignored = QueryFlag(load_default=None, metadata={"description": "Only those that are, or are not."})
+
+
+class AdoptOrphan(Query):
+    """What `POST …/orphans/{vm_id}/adopt` takes."""
+
+    name = Name(load_default=None, metadata={"description": "Its name from now on; without it, its own."})
+
+
+class ListOperations(Page):
+    """What `GET /operations` takes; `name` is its subject's."""
+
+    sort = Choice(*SORTS, load_default="-created_at", metadata={"description": "`-` sorts downwards."})
     status = Choice(*OPERATION_STATUSES, load_default=None)
     subject_id = Id(load_default=None)
 
@@ -134,4 +144,14 @@ class ReadConsole(Query):
         validate=validate.OneOf(("", "true")),
         metadata={"description": "Begin at the oldest byte kept."},
     )
-    follow = QueryFlag(load_default=False, metadata={"description": "Go on with what the guest writes."})
+    follow = QueryFlag(
+        load_default=None,
+        metadata={"description": "Go on with what the guest writes; without it only a WebSocket does."},
+    )
+
+    @validates_schema
+    def check_one_start(self, data: dict[str, Any], **_: Any) -> None:
+        """One place to begin at."""
+        given = [name for name in ("tail", "from_offset", "oldest") if data[name] is not None]
+        if len(given) > 1:
+            raise ValidationError("One of from, tail and oldest.", given[0])

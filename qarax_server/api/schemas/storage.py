@@ -19,6 +19,7 @@ from qarax_server.api.schemas.fields import (
     Time,
     matches,
 )
+from qarax_server.api.schemas.hosts import HOST_ID
 
 POOL_TYPES = ("local", "nfs")
 POOL_STATUSES = ("active", "inactive", "error")
@@ -55,7 +56,10 @@ class NewStoragePool(Body):
     config = FreeObject(
         load_default=None,
         metadata=_POOL_CONFIG
-        | {"description": "`path` is the directory; without it, /var/lib/qarax/pools/ and the pool's name."},
+        | {
+            "description": "`path` is the directory; without it, /var/lib/qarax/pools/ and the pool's name. "
+            "For nfs: the path must be a mount, and come from `source` (server:/export) when that is given."
+        },
     )
     capacity_bytes = Bytes(load_default=None, metadata={"example": 107374182400})
     host_id = Id(load_default=None, metadata={"description": "Without it the path is meant on every host."})
@@ -65,11 +69,11 @@ class NewStoragePool(Body):
         """`config.path`, and the export an NFS pool names."""
         config = data.get("config")
         _check_path(config)
-        if config and config.get("nfs_source") is not None:
+        if config and config.get("source") is not None:
             try:
-                Text(longest=1024).deserialize(config["nfs_source"])
+                Text(longest=1024).deserialize(config["source"])
             except ValidationError as error:
-                raise ValidationError({"config.nfs_source": error.messages}) from error
+                raise ValidationError({"config.source": error.messages}) from error
 
 
 class StoragePool(Answer):
@@ -124,6 +128,13 @@ class StorageObject(Answer):
     parent_id = Id(allow_none=True, metadata={"example": None})
     created_at = Time()
     updated_at = Time()
+    host_id = Id(
+        allow_none=True,
+        metadata={
+            "example": None,
+            "description": "The one host that has the file; null: it is wherever its pool is.",
+        },
+    )
 
 
 class NewDisk(Body):
@@ -202,6 +213,9 @@ class Transfer(Answer):
     started_at = Time(allow_none=True)
     completed_at = Time(allow_none=True, metadata={"example": None})
     updated_at = Time()
+    host_id = Id(
+        allow_none=True, metadata={"example": HOST_ID, "description": "The host that brings the file."}
+    )
 
 
 class NewBootSource(Body):

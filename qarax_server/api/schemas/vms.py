@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -112,6 +113,7 @@ class UpdateVmRequest(Body):
     protected = Flag(metadata={"example": True})
     boot_vcpus = Whole(1, MOST_VCPUS)
     max_vcpus = Whole(1, MOST_VCPUS)
+    cpu_topology = fields.Nested(CpuTopology, metadata={"example": None})
     memory_size = Bytes(MEBIBYTE)
     boot_source_id = Id()
     disks = _disks(metadata={"example": None})
@@ -237,9 +239,5 @@ def check_sizes(data: dict[str, Any]) -> None:
     if boot is not None and most is not None and boot > most:
         raise ValidationError(f"At most max_vcpus, which is {most}.", "boot_vcpus")
     topology = data.get("cpu_topology")
-    if topology and most is not None:
-        product = 1
-        for count in topology.values():
-            product *= count
-        if product != most:
-            raise ValidationError(f"Amounts to {product} vCPUs, max_vcpus is {most}.", "cpu_topology")
+    if topology and most is not None and (product := math.prod(topology.values())) != most:
+        raise ValidationError(f"Amounts to {product} vCPUs, max_vcpus is {most}.", "cpu_topology")

@@ -17,7 +17,7 @@ from qarax_server.control.core import Core
 from qarax_server.control.lease import Lease
 from qarax_server.database import Database
 from qarax_server.nodes.channels import Nodes
-from qarax_server.settings import Settings
+from qarax_server.settings import NodeTls, Settings
 from tests.postgres import TestDatabase
 from tests.server.running import settings_of
 
@@ -30,7 +30,7 @@ async def _ready() -> None:
 
 @pytest.fixture
 async def core(database_settings: TestDatabase) -> AsyncIterator[Core]:
-    settings = Settings(database=settings_of(database_settings))
+    settings = Settings(database=settings_of(database_settings), node_tls=NodeTls(plain_text=True))
     database, nodes = Database(settings.database), Nodes(settings.node_tls)
     gained = asyncio.Event()
 
@@ -50,11 +50,15 @@ async def core(database_settings: TestDatabase) -> AsyncIterator[Core]:
     await database.close()
 
 
+async def _no_monitor(host_id: str, seconds: float) -> None:
+    """Nobody asks nodes here."""
+
+
 @pytest.fixture
 async def api(core: Core) -> AsyncIterator[Client]:
     """A client of the application."""
     app = make_application()
-    provide(app, core)
+    provide(app, core, _no_monitor)
     app[system.READY] = _ready
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+from multidict import CIMultiDict
+
+from qarax_server.api import idempotency
 from qarax_server.control.core import Core
 from tests.server.api.conftest import Client, get
 
@@ -38,6 +42,9 @@ async def test_another_body_or_route_under_the_key_is_refused(api: Client) -> No
     status, text, _ = await post(api, "k1", BODY | {"name": "other"})
     assert (status, "idempotency_key_reused" in text) == (422, True)
     assert (await post(api, "not a key \u00e4", BODY))[0] == 422
+    twice = CIMultiDict([("Idempotency-Key", "k2"), ("Idempotency-Key", "k3")])
+    async with api.post("/storage-pools", json=BODY, headers=twice) as response:
+        assert response.status == 422
 
 
 async def test_a_request_that_was_cut_off_is_taken_up_by_its_id(api: Client, core: Core) -> None:
@@ -51,6 +58,16 @@ async def test_a_request_that_was_cut_off_is_taken_up_by_its_id(api: Client, cor
         await connection.execute("DELETE FROM storage_pools")
     assert await post(api, "k1", BODY) == first
     assert [pool["id"] for pool in await get(api, "/storage-pools")] == [first[1]]
+
+
+async def test_a_duplicate_does_not_wait_for_ever(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.1)
+    app = api.app
+    assert app is not None
+    app[idempotency.RUNNING]["local", "k1"] = asyncio.Event()
+    status, text, _ = await post(api, "k1", BODY)
+    assert (status, "idempotency_key_in_use" in text) == (409, True)
+    assert await get(api, "/storage-pools") == []
 
 
 async def test_a_key_is_forgotten_after_a_day(api: Client, core: Core) -> None:

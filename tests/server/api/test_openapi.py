@@ -19,6 +19,29 @@ from tests.server.api.conftest import Client, get
 
 ROOT = Path(__file__).resolve().parents[3]
 
+ENUMERATIONS = {
+    "HostStatus": "unknown down installing installation_failed initializing up",
+    "VmStatus": "unknown created running paused shutdown",
+    "Hypervisor": "cloud_hv",
+    "Driver": "cloud_hypervisor qemu simulated",
+    "StoragePoolType": "local nfs",
+    "StoragePoolStatus": "active inactive error",
+    "StorageObjectType": "disk kernel initrd iso snapshot",
+    "TransferType": "download local_copy",
+    "TransferStatus": "pending running completed failed",
+    "InterfaceType": "macvtap tap vhost_user",
+    "VhostMode": "client server",
+    "DeployMode": "direct bootc",
+}
+OPERATION_IDS = {
+    "hosts": "list create get delete update deploy",
+    "storage-pools": "list create get delete",
+    "storage-objects": "list create get delete",
+    "transfers": "list create get",
+    "boot-sources": "list create get delete",
+    "vms": "list create get delete update start stop pause resume metrics",
+}
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
@@ -91,6 +114,21 @@ def test_the_contract_s_schema_names_are_there(document: dict[str, Any]) -> None
     written = set(document["components"]["schemas"])
     assert {"NewStoragePool", "StoragePool", "NewTransfer", "Transfer", "BootSource", "Error"} <= written
     assert {type(getattr(schemas, name)()).__name__ for name in schemas.__all__} == set(schemas.__all__)
+
+
+def test_enumerations_hold_what_clients_of_the_contract_know(
+    document: dict[str, Any],
+) -> None:
+    for name, words in ENUMERATIONS.items():
+        assert set(document["components"]["schemas"][name]["enum"]) == set(words.split()), name
+
+
+def test_operations_are_called_as_the_contract_calls_them(document: dict[str, Any]) -> None:
+    found: dict[str, set[str]] = {}
+    for _, _, operation in operations(document):
+        found.setdefault(operation["tags"][0], set()).add(operation["operationId"])
+    for tag, names in OPERATION_IDS.items():
+        assert set(names.split()) <= found[tag], tag
 
 
 def test_the_committed_file_is_not_stale() -> None:

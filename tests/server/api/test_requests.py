@@ -15,6 +15,7 @@ from qarax_server.api import json_body, schemas
 from qarax_server.control.networks import check_address
 from qarax_server.errors import BadRequest, Invalid
 from tests.server.api.conftest import Client
+from tests.server.running import ControlPlane
 
 POOL = '{"name": "p", "pool_type": "local", "config": %s}'
 
@@ -107,6 +108,46 @@ async def test_methods_are_refused_or_explained(api: Client) -> None:
         assert "Access-Control-Allow-Origin" not in response.headers
     async with api.head("/storage-pools") as response:
         assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_probes_may_carry_any_query_and_other_addresses_only_theirs(api: Client) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/swagger-ui"):
+        async with api.get(f"{path}?moment=7") as response:
+            assert response.status == 200, path
+    for path in ("/vms", "/vms/a3f1c2d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d", "/operations", "/"):
+        async with api.get(f"{path}?moment=7") as response:
+            answer = await response.json()
+            assert (response.status, answer["errors"]) == (422, {"moment": ["Unknown field."]}), path
+    async with api.get("/vms/") as response:
+        assert response.status == 404
+    async with api.get("/vms/a3f1c2d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d/console?tail=1&from=0") as response:
+        answer = await response.json()
+    assert (response.status, answer["errors"]) == (422, {"tail": ["One of from, tail and oldest."]})
+
+
+async def test_every_field_at_fault_is_named_in_one_sentence(api: Client) -> None:
+    body = {"name": "-", "address": None, "port": 0, "colour": "red"}
+    async with api.post("/hosts", json=body) as response:
+        answer = await response.json()
+    assert set(answer["errors"]) == {"name", "address", "port", "host_user", "colour"}
+    assert all(f"{field}: " in answer["message"] for field in answer["errors"])
+    assert ".;" not in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("text/event-stream", "text/event-stream"),
+        ("text/event-stream;q=0", "application/json"),
+        ("application/json;q=0.9, text/event-stream", "text/event-stream"),
+        ("application/json, Text/Event-Stream;q=0.5", "application/json"),
+        ("text/html;q=much, application/json", "application/json"),
+    ],
+)
+async def test_only_who_prefers_it_gets_a_stream(plane: ControlPlane, accept: str, kind: str) -> None:
+    async with plane.session.get(f"{plane.url}/events", headers={"Accept": accept}) as response:
+        assert (response.status, response.content_type) == (200, kind)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from qarax_server.api import schemas
 from qarax_server.api.services import DISKS, TRANSFERS
-from qarax_server.control import pool_hosts
 from qarax_server.control.core import Core
+from qarax_server.control.pool_checks import PoolChecks
 from tests.fakes.file_node import FileNode, running_file_node
 from tests.server.api.conftest import Client, create, get
 from tests.server.running import until
@@ -246,6 +246,25 @@ async def test_disks_are_made_blank_or_as_clones(
     assert failed["reason"] == node.refusal
 
 
+async def test_a_cancelled_disk_leaves_nothing(
+    api: Client, node: FileNode, pool: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pools" / "images").mkdir(parents=True)
+    node.go_on.clear()
+    async with api.post(f"/storage-pools/{pool}/disks", json={"name": "half", "size_bytes": 512}) as response:
+        operation = await response.json()
+    (tmp_path / "pools" / "images" / "half").write_bytes(b"half")
+    path = f"/operations/{operation['id']}"
+    async with api.post(f"{path}/cancel") as response:
+        answer = await response.json()
+    assert (response.status, answer["status"], answer["cancel_requested"]) == (200, "cancelled", True), answer
+    assert not (tmp_path / "pools" / "images" / "half").exists()
+    node.go_on.set()
+    async with api.post(f"{path}/cancel") as response:
+        assert (response.status, (await response.json())["code"]) == (409, "ended")
+    assert await get(api, "/storage-objects") == []
+
+
 async def test_a_disk_that_lost_its_server_is_settled(
     api: Client, pool: str, tmp_path: Path, node: FileNode
 ) -> None:
@@ -273,11 +292,12 @@ async def test_pools_in_use_are_looked_at_now_and_then(
     body = {"name": "disk", "storage_pool_id": pool, "object_type": "disk", "size_bytes": 0}
     await create(api, "/storage-objects", body)
     node.pool_refusal = "the directory is gone"
-    await pool_hosts.check_all(core.database, core.nodes)
+    checks = PoolChecks(core.database, core.nodes)
+    await checks.look()
     found = await get(api, f"/storage-pools/{pool}")
     assert (found["status"], found["status_reason"]) == ("error", "host host-1: the directory is gone")
     node.pool_refusal = ""
-    await pool_hosts.check_all(core.database, core.nodes)
+    await checks.look()
     found = await get(api, f"/storage-pools/{pool}")
     assert (found["status"], found["status_reason"], found["capacity_bytes"]) == ("active", None, 10**9)
     events = await get(api, f"/events?subject_id={pool}")
