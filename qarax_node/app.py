@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import errno
 import logging
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import grpc
 from qarax_proto import node_pb2_grpc
 
-from qarax_node import logs, settings
+from qarax_node import logs, service_manager, settings
 from qarax_node.console.consoles import Consoles
 from qarax_node.drivers.cloud_hypervisor.driver import CloudHypervisorDriver
 from qarax_node.drivers.qemu.driver import QemuDriver
@@ -25,9 +26,12 @@ from qarax_node.drivers.simulated import SimulatedDriver
 from qarax_node.keeper_client import KeeperClient
 from qarax_node.machines.host import Host
 from qarax_node.rpc.errors import request_id
+from qarax_node.rpc.identity import ControlPlaneOnly, check_listener, credentials
 from qarax_node.rpc.storage import StorageCalls
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qarax_node.drivers.base import Driver, Notify, Observation
     from qarax_node.settings import Settings
 
@@ -35,10 +39,15 @@ LOGGER = logging.getLogger(__name__)
 DRAIN_SECONDS = 8.0
 LEAVE_SECONDS = 1.0
 LARGEST_MESSAGE = 16 << 20
+MOST_CALLS = 4096
+"""At once, streams included; the server has one connection and the next call is refused."""
 OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_send_message_length", LARGEST_MESSAGE),
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.max_concurrent_streams", MOST_CALLS),
+    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.http2.ping_timeout_ms", 15_000),  # else a peer that vanished is held for 80 s
     ("grpc.keepalive_permit_without_calls", 1),
@@ -57,7 +66,10 @@ class Node:
         registry = Registry(self._drivers(), given.stand_in)
         self.host = Host(given, registry, self.keeper)
         self.calls = StorageCalls(self.host, self.consoles)
-        self.server = grpc.aio.server(options=OPTIONS)
+        guards = [ControlPlaneOnly()] if given.tls_directory else []
+        self.server = grpc.aio.server(
+            options=OPTIONS, interceptors=guards, maximum_concurrent_rpcs=MOST_CALLS
+        )
         node_pb2_grpc.add_NodeServicer_to_server(self.calls, self.server)
         self.host.on_removed = self.consoles.ended
         if self.keeper is not None:
@@ -101,9 +113,14 @@ class Node:
         await self.server.start()
 
     def _listen(self) -> None:
-        address = f"{self.settings.host}:{self.settings.port}"
+        given = self.settings
+        check_listener(given.host, given.tls_directory)
+        address = f"[{given.host}]:{given.port}" if ":" in given.host else f"{given.host}:{given.port}"
+        fit = credentials(given.tls_directory) if given.tls_directory else None
         try:
-            bound = self.server.add_insecure_port(address)
+            bound = (
+                self.server.add_secure_port(address, fit) if fit else self.server.add_insecure_port(address)
+            )
         except RuntimeError:
             bound = 0
         if bound == 0:
@@ -120,11 +137,17 @@ class Node:
 
 
 def _simulated_hosts(given: Settings) -> list[Settings]:
-    """The settings of each simulated host: a port and a directory of its own."""
+    """The settings of each simulated host: a port, a directory and a certificate of its own."""
+    folders: list[Path | None] = [None] * given.simulated_hosts
+    if given.tls_directory:
+        folders = [*sorted(path for path in given.tls_directory.iterdir() if path.is_dir())]
+    if len(folders) < given.simulated_hosts:
+        raise OSError(f"{given.tls_directory} has certificates for {len(folders)} hosts alone")
     return [
         dataclasses.replace(
             given,
             port=given.port + number,
+            tls_directory=folders[number],
             runtime_dir=given.runtime_dir / f"simulated-{number}",
             drivers=("simulated",),
         )
@@ -146,7 +169,11 @@ async def serve(given: Settings) -> None:
             await nodes[-1].start()
         ports = f"{given.port}" if len(nodes) == 1 else f"{given.port} to {given.port + len(nodes) - 1}"
         LOGGER.info("serving on %s port %s, state in %s", given.host, ports, given.runtime_dir)
+        service_manager.notify("READY=1")
+        alive = asyncio.create_task(service_manager.keep_alive())
         await stopping.wait()
+        alive.cancel()
+        service_manager.notify("STOPPING=1")
         LOGGER.info("stopping; every guest stays")
     finally:
         await asyncio.gather(*(node.stop() for node in nodes))
@@ -154,6 +181,7 @@ async def serve(given: Settings) -> None:
 
 def main() -> None:
     """The program `qarax-node`."""
+    os.umask(0o077)
     given = settings.parse()
     logs.set_up(given.log_format, request_id.get)
     try:

@@ -30,6 +30,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 50051
+    tls_directory: Path | None = None
     runtime_dir: Path = Path("/var/lib/qarax/vms")
     keeper_socket: Path = Path("/var/lib/qarax/vms/keeper.sock")
     drivers: tuple[str, ...] = ()
@@ -39,6 +40,8 @@ class Settings:
     qemu_binary: str = "qemu-system-x86_64"
     import_dirs: tuple[Path, ...] = (Path("/var/lib/qarax"),)
     macvtap_parent: str = ""
+    tap_names: tuple[str, ...] = ("*",)
+    vhost_socket_dirs: tuple[Path, ...] = (Path("/run/vhost-user"),)
     landlock: bool = False
     simulated_hosts: int = 0
     simulated_boot_seconds: float = 0.2
@@ -56,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
     add("--port", type=int, default=50051, help="gRPC port (default 50051)")
+    add(
+        "--tls-directory",
+        type=Path,
+        metavar="DIR",
+        help="ca.pem, certificate.pem and key.pem of qarax-server ca issue; without it, loopback only",
+    )
     add("--runtime-dir", type=Path, default=Settings.runtime_dir, help=f"default {Settings.runtime_dir}")
     add("--keeper-socket", type=Path, help="default <runtime-dir>/keeper.sock")
     add(
@@ -78,6 +87,21 @@ def parser() -> argparse.ArgumentParser:
         help="local copies may read from here; may be repeated (default /var/lib/qarax)",
     )
     add("--macvtap-parent", default="", metavar="INTERFACE", help="parent of macvtaps that name none")
+    add(
+        "--tap-name",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="VMs may name taps like this (vm*); may be repeated (default: any but those the node made)",
+    )
+    add(
+        "--vhost-socket-dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="vhost-user sockets may lie below; may be repeated (default /run/vhost-user)",
+    )
     add("--landlock", action="store_true", help="confine each Cloud Hypervisor to the files of its VM")
     add("--simulated-hosts", type=int, default=0, metavar="N", help="serve N simulated hosts, a port each")
     add("--simulated-boot-seconds", type=float, default=0.2, metavar="S", help=argparse.SUPPRESS)
@@ -92,6 +116,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     return Settings(
         host=given.host,
         port=given.port,
+        tls_directory=given.tls_directory and given.tls_directory.absolute(),
         runtime_dir=runtime_dir,
         keeper_socket=(given.keeper_socket or runtime_dir / "keeper.sock").absolute(),
         drivers=tuple(dict.fromkeys(given.driver)),
@@ -101,6 +126,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         qemu_binary=given.qemu_binary,
         import_dirs=tuple(path.absolute() for path in given.import_dir) or Settings.import_dirs,
         macvtap_parent=given.macvtap_parent,
+        tap_names=tuple(given.tap_name) or Settings.tap_names,
+        vhost_socket_dirs=tuple(path.absolute() for path in given.vhost_socket_dir)
+        or Settings.vhost_socket_dirs,
         landlock=given.landlock,
         simulated_hosts=given.simulated_hosts,
         simulated_boot_seconds=given.simulated_boot_seconds,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 import re
 import sys
+import uuid
 from datetime import datetime
 
+from qarax_server import caller
 from qarax_server.control import tokens
 from qarax_server.database import Database
-from qarax_server.errors import NotFound
 from qarax_server.migrations import migrate
 from qarax_server.roles import GRANTED, Role
 from qarax_server.settings import Settings
@@ -65,6 +68,7 @@ async def run(settings: Settings, options: argparse.Namespace) -> None:
     Raises:
         QaraxError: it cannot be done; the message says why.
     """
+    caller.become(caller.Caller(_user(), uuid.uuid4().hex))
     database = Database(settings.database)
     try:
         await migrate(database)
@@ -92,10 +96,13 @@ async def _list(database: Database, _: argparse.Namespace) -> None:
 
 
 async def _revoke(database: Database, options: argparse.Namespace) -> None:
-    async with database.connection() as connection:
-        if not await store.revoke_token(connection, options.name):
-            raise NotFound(f"no token to revoke is called {options.name!r}: qarax-server token list")
+    await tokens.revoke(database, options.name)
     sys.stdout.write(f"the token {options.name} is revoked\n")
+
+
+def _user() -> str:
+    """The actor of what is done here: `shell:NAME`, which no token can be called."""
+    return f"shell:{os.environ.get('SUDO_USER') or getpass.getuser()}"
 
 
 def _cells(token: Token) -> tuple[str, ...]:

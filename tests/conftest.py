@@ -6,8 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import secret_scan
 from tests.guest_image import GuestImage, build_guest_image
 from tests.postgres import TestDatabase, TestServer, running_postgres
+
+pytest_plugins = ("tests.faults.table",)
+
+
+pytest_runtest_teardown = secret_scan.pytest_runtest_teardown
 
 
 @pytest.fixture(scope="session")

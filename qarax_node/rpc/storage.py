@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from qarax_node.rpc.errors import Context
 
 STORAGE_SECONDS = 10.0
+LOOK_SECONDS = 4.0
+"""Less than the server waits: the node's own words about a pool arrive."""
 DISK_SECONDS = 3600.0
 PROGRESS_SECONDS = 0.25
 
@@ -29,11 +31,14 @@ class StorageCalls(ConsoleCalls):
 
     async def CheckPool(self, request: node_pb2.CheckPoolRequest, context: Context) -> node_pb2.PoolState:
         async with translated(context, "CheckPool"):
-            self._may_change(request.fence)
+            if not request.look_only:
+                self._may_change(request.fence)
             found = await threads.run(
                 request.path,
-                STORAGE_SECONDS,
-                lambda: pools.check_pool(request.path, request.pool_type, request.nfs_source),
+                LOOK_SECONDS,
+                lambda: pools.check_pool(
+                    request.path, request.pool_type, request.nfs_source, look_only=request.look_only
+                ),
             )
             return node_pb2.PoolState(capacity_bytes=found.capacity, available_bytes=found.available)
 

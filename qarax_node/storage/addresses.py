@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RESOLVE_SECONDS = 10.0
+# what clouds answer with credentials at: refused whatever is allowed
+METADATA: list[Network] = [
+    ipaddress.ip_network(text)
+    for text in (
+        *("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"),
+        *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
+    )
+]
 
 
 def networks(given: Iterable[str]) -> list[Network]:
@@ -36,8 +44,10 @@ def is_allowed(address: str, allowed: list[Network]) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
+    if any(parsed in network for network in METADATA):
+        return False
     if allowed:
-        return any(parsed in network for network in allowed if network.version == parsed.version)
+        return any(parsed in network for network in allowed)
     return parsed.is_global and not parsed.is_multicast
 
 

@@ -27,18 +27,26 @@ MAGICS = (
 )
 KERNELS = ("bzimage", "elf")
 INITRDS = ("gzip", "cpio", "zstd", "xz", "lz4", "bzip2", "lzma")
-NOT_RAW = ("qcow2", "vhdx", "vmdk")
+NOT_RAW = ("qcow2", "vhd", "vhdx", "vmdk")
+SECTOR_BYTES = 512
+VHD_FOOTER = b"conectix"
 
 
 def sniff(descriptor: int) -> str:
-    """`bzimage elf gzip cpio zstd xz lz4 bzip2 lzma qcow2 vhdx vmdk iso`, else `raw`; empty is `unknown`."""
+    """`bzimage elf gzip cpio zstd xz lz4 bzip2 lzma qcow2 vhd vhdx vmdk iso`, or `raw`; empty: `unknown`."""
     head = os.pread(descriptor, HEAD_BYTES, 0)
     if not head:
         return "unknown"
     for offset, magic, name in MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return name
-    return "raw"
+    footer = os.pread(descriptor, len(VHD_FOOTER), max(0, _size(descriptor) - SECTOR_BYTES))
+    return "vhd" if footer == VHD_FOOTER else "raw"
+
+
+def _size(descriptor: int) -> int:
+    """Of a file or a block device, in bytes."""
+    return os.lseek(descriptor, 0, os.SEEK_END)
 
 
 def check(pool_path: str, path: str, kind: str, field: str, image_type: str = "") -> None:
@@ -47,7 +55,7 @@ def check(pool_path: str, path: str, kind: str, field: str, image_type: str = ""
     descriptor = paths.open_file(pool_path, path, flags, field=field)
     try:
         paths.check_same(descriptor, path, field)
-        found = sniff(descriptor)
+        found, size = sniff(descriptor), _size(descriptor)
     finally:
         os.close(descriptor)
     if kind == "kernel" and found not in KERNELS:
@@ -59,12 +67,13 @@ def check(pool_path: str, path: str, kind: str, field: str, image_type: str = ""
             f"{path} is no initramfs (cpio, or one compressed) but {found}", code="initrd_format", field=field
         )
     if kind in ("disk", "readonly_disk"):
-        _check_disk(path, found, image_type, field)
+        _check_disk(path, found, size, image_type, field)
 
 
-def _check_disk(path: str, found: str, image_type: str, field: str) -> None:
-    if found == "unknown":
-        raise NodeError(f"{path} is empty; a disk has at least 512 bytes", code="disk_format", field=field)
+def _check_disk(path: str, found: str, size: int, image_type: str, field: str) -> None:
+    if size < SECTOR_BYTES:
+        sentence = f"{path} has {size} bytes; a disk has at least {SECTOR_BYTES}"
+        raise NodeError(sentence, code="disk_format", field=field)
     if (image_type == "qcow2") != (found == "qcow2") or (image_type == "raw" and found in NOT_RAW):
         raise NodeError(
             f"{path} is declared {image_type} and its header says {found}; declare what it is",

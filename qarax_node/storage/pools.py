@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qarax_node.errors import NodeError
-from qarax_node.storage import formats, paths
+from qarax_node.storage import formats, mounts, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,32 +40,24 @@ class File:
     format: str = ""
 
 
-def check_pool(path: str, pool_type: str, nfs_source: str) -> Pool:
-    """Make the directory when missing and say what it holds; an NFS pool must be mounted from its source."""
-    descriptor = paths.open_pool(path, make=pool_type != "nfs")
+def check_pool(path: str, pool_type: str, nfs_source: str, *, look_only: bool = False) -> Pool:
+    """Say what a pool holds. An NFS pool must be mounted, from its source; a local one's directory is made.
+
+    With `look_only` nothing is made: a local pool that nobody has used yet holds nothing.
+    """
+    if pool_type == "nfs":
+        mounts.check_mounted(path, nfs_source)
     try:
-        if pool_type == "nfs":
-            _check_mounted(path, nfs_source)
+        descriptor = paths.open_pool(path, make=pool_type != "nfs" and not look_only)
+    except NodeError as error:
+        if look_only and pool_type != "nfs" and error.kind == "missing":
+            return Pool(0, 0)
+        raise
+    try:
         room = os.fstatvfs(descriptor)
     finally:
         os.close(descriptor)
     return Pool(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
-
-
-def _check_mounted(path: str, source: str) -> None:
-    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
-        device, mounted, kind = line.split()[:3]
-        if mounted.replace("\\040", " ") == path and kind.startswith("nfs"):
-            if source and device != source:
-                raise NodeError(
-                    f"{path} is mounted from {device}, not from {source}", code="nfs_source", field="config"
-                )
-            return
-    raise NodeError(
-        f"no NFS is mounted at {path}; mount {source or 'it'} there on this host",
-        code="nfs_not_mounted",
-        field="config",
-    )
 
 
 def check_file(pool_path: str, path: str) -> File:

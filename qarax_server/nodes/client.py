@@ -95,6 +95,10 @@ class NodeClient:
         request = node_pb2.StopVmRequest(fence=self.fence(), vm_id=vm_id, grace_seconds=grace_seconds)
         return await self._change(self.stub.StopVm, request, grace_seconds + MARGIN)
 
+    async def cancel_stop(self, vm_id: str) -> Observation:
+        """End a stop that waits for its guest, without force. Conflict when there is none, or too late."""
+        return await self._change(self.stub.CancelStop, self._vm(vm_id), SHORT)
+
     async def pause_vm(self, vm_id: str) -> Observation:
         """Freeze it."""
         return await self._change(self.stub.PauseVm, self._vm(vm_id), MARGIN)
@@ -106,6 +110,11 @@ class NodeClient:
     async def reboot_vm(self, vm_id: str) -> Observation:
         """Restart the guest."""
         return await self._change(self.stub.RebootVm, self._vm(vm_id), BOOT)
+
+    async def set_autostart(self, vm_id: str, *, autostart: bool) -> Observation:
+        """Say whether it is started again after a reboot of its host."""
+        request = node_pb2.SetAutostartRequest(fence=self.fence(), vm_id=vm_id, autostart=autostart)
+        return await self._change(self.stub.SetAutostart, request, SHORT)
 
     async def delete_vm(self, vm_id: str) -> None:
         """End the VMM at once and remove everything of the VM; one that is not there is success."""

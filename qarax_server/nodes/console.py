@@ -77,7 +77,7 @@ async def read(node: NodeClient, vm_id: str, start: Start, *, follow: bool) -> A
 
 
 class Writer:
-    """One client's input. `put` drops nothing: it waits while the node takes no more."""
+    """One client's input. `put` waits while the node takes no more, and drops nothing until `states` ends."""
 
     def __init__(self, node: NodeClient, vm_id: str, *, takeover: bool) -> None:
         self._node = node
@@ -100,10 +100,16 @@ class Writer:
             self._outgoing(), metadata=(("x-request-id", caller.current().request_id),)
         )
         with contextlib.ExitStack() as stack:
+            stack.callback(self._drop)
             stack.callback(call.cancel)
             stack.enter_context(translated(self._node.host_name))
             async for state in call:
                 yield state.attached, state.holder
+
+    def _drop(self) -> None:
+        """Nobody takes input any more: let a `put` that waits for room go on."""
+        while not self._frames.empty():
+            self._frames.get_nowait()
 
     async def _outgoing(self) -> AsyncIterator[node_pb2.ConsoleInput]:
         while (frame := await self._frames.get()) is not None:

@@ -63,10 +63,12 @@ class TransferOrder:
     import_pools: Sequence[str]
 
 
-async def check_pool(node: NodeClient, path: str, pool_type: str, nfs_source: str = "") -> PoolState:
-    """Make a pool's directory when it is missing and look at it."""
+async def check_pool(
+    node: NodeClient, path: str, pool_type: str, nfs_source: str = "", *, look_only: bool = False
+) -> PoolState:
+    """Make a pool's directory when it is missing and look at it; with `look_only` make nothing."""
     request = node_pb2.CheckPoolRequest(
-        fence=node.fence(), path=path, pool_type=pool_type, nfs_source=nfs_source
+        fence=node.fence(), path=path, pool_type=pool_type, nfs_source=nfs_source, look_only=look_only
     )
     state = await node.call(node.stub.CheckPool, request, CHECK_SECONDS)
     return PoolState(state.capacity_bytes, state.available_bytes)

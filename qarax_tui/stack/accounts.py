@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qarax_tui.stack.errors import StackError
+from qarax_tui.stack.processes import FOR_EVERYBODY
 
 OWN, DISTRIBUTIONS = "qarax", "postgres"
 
@@ -49,7 +50,7 @@ def _account(entry: pwd.struct_passwd) -> Account:
 def _make_account() -> None:
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", OWN]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=30, umask=FOR_EVERYBODY)
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or error
         raise StackError(

@@ -18,7 +18,6 @@ from qarax_tui.stack.errors import StackError
 KVM = Path("/dev/kvm")
 KVM_GET_API_VERSION, KVM_API = 0xAE00, 12
 QEMU, QEMU_PACKAGE = "qemu-system-x86_64", "qemu-system-x86"
-DRIVERS = ("auto", "cloud_hypervisor", "qemu", "simulated")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qarax_tui.stack import packages
 from qarax_tui.stack.errors import StackError
+from qarax_tui.stack.processes import FOR_EVERYBODY
 
 FILES = ("vmlinux", "initramfs.gz", "root.ext4")
 BUILD_SECONDS = 900
@@ -32,7 +33,12 @@ def ensure_image(images: Path, *, install: bool, say: Callable[[str], None]) -> 
     # bash by name: a wheel does not keep the executable bit
     command = ["bash", str(builder()), str(images)]
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        umask=FOR_EVERYBODY,
     ) as process:
         lines = []
         for line in process.stderr or ():

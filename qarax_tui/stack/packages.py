@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from qarax_tui.stack.errors import StackError
+from qarax_tui.stack.processes import FOR_EVERYBODY
 
 APT_SECONDS = 600
 
@@ -58,7 +59,9 @@ def _apt(prefix: list[str], arguments: list[str]) -> str:
     """Run apt-get; the last lines of its complaint, empty when it succeeded."""
     command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=APT_SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=APT_SECONDS, umask=FOR_EVERYBODY
+        )
     except subprocess.TimeoutExpired:
         return f"no answer within {APT_SECONDS} s."
     return "" if done.returncode == 0 else " ".join((done.stderr or done.stdout).strip().splitlines()[-2:])

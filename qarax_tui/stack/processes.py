@@ -21,6 +21,7 @@ from qarax_tui.stack.errors import StackError
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATE_FIELD, START_TIME_FIELD = 0, 19  # of /proc/<pid>/stat, counted after the command's closing bracket
 POLL_SECONDS = 0.05
+FOR_EVERYBODY = 0o022  # the umask of what is no secret: packages, accounts, the guest's own files
 
 # Those this very process started: their exit status is ours to collect.
 _children: dict[int, subprocess.Popen[bytes]] = {}

@@ -69,18 +69,23 @@ async def seed(
 
 async def ensure_host(api: Api, name: str, port: int, address: str = LOOPBACK) -> str:
     """A host of that name at `address`:`port`, admitted."""
+    identifier = await register_host(api, name, port, address)
+    host = await api.get("host", identifier)
+    # Seen before and down now: somebody took it out, and it stays out until somebody sets it up.
+    if host.get("last_seen_at") is None:
+        await api.update_host(identifier, {"status": "up"})
+    return identifier
+
+
+async def register_host(api: Api, name: str, port: int, address: str = LOOPBACK) -> str:
+    """A host of that name at `address`:`port`; nobody is asked yet."""
     found = await find(api, "host", name)
     if found is None:
         body = {"name": name, "address": address, "port": port, "host_user": getpass.getuser()}
-        identifier = await api.create_host(body)
-    else:
-        identifier = str(found["id"])
-        if found.get("port") != port:
-            await api.update_host(identifier, {"port": port})
-    # Seen before and down now: somebody took it out, and it stays out until somebody sets it up.
-    if found is None or found.get("last_seen_at") is None:
-        await api.update_host(identifier, {"status": "up"})
-    return identifier
+        return await api.create_host(body)
+    if found.get("port") != port:
+        await api.update_host(str(found["id"]), {"port": port})
+    return str(found["id"])
 
 
 async def wait_for_host(api: Api, identifier: str) -> str:

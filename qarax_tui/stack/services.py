@@ -1,6 +1,6 @@
 """The programs of the control plane: how each is started, and how one knows that it is ready.
 
-Their command lines are in `docs/interfaces.md`. The order is postgres, keeper, node, server: each needs what
+Their command lines are in `docs/interfaces.md`. The order is postgres, keeper, server, node: each needs what
 comes before it.
 """
 
@@ -10,13 +10,12 @@ import os
 import shutil
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from qarax_tui.stack import ports
+from qarax_tui.stack.answering import answers_ok
 from qarax_tui.stack.errors import StackError
 from qarax_tui.stack.postgres import DATABASE, PORT, ROLE
 from qarax_tui.stack.state import StateDirectory
@@ -55,22 +54,22 @@ def keeper(state: StateDirectory) -> Service:
     )
 
 
-def node(state: StateDirectory, port: int, driver: Sequence[str]) -> Service:
-    """The agent of this machine; `driver` are its arguments from `hypervisor.py`."""
+def node(state: StateDirectory, port: int, driver: Sequence[str], tls: Path | None = None) -> Service:
+    """The agent of this machine; `driver` are its arguments from `hypervisor.py`, `tls` its certificate."""
     command = [
         *(program("qarax-node"), "--host", "127.0.0.1", "--port", str(port)),
         *("--runtime-dir", str(state.runtime), "--keeper-socket", str(state.keeper_socket)),
-        *("--import-dir", str(state.images), *driver),
+        *("--import-dir", str(state.images), *driver, *_tls(tls)),
     ]
     return Service(NODE, command, lambda: ports.answers(port), port=port, port_option="--node-port")
 
 
-def simulated(state: StateDirectory, first_port: int, hosts: int) -> Service:
-    """One process that is `hosts` nodes in memory, a port each."""
+def simulated(state: StateDirectory, first_port: int, hosts: int, tls: Path | None = None) -> Service:
+    """One process that is `hosts` nodes in memory, a port each, a folder below `tls` each."""
     command = [
         *(program("qarax-node"), "--host", "127.0.0.1", "--port", str(first_port)),
         *("--runtime-dir", str(state.simulated), "--keeper-socket", str(state.keeper_socket)),
-        *("--driver", "simulated", "--simulated-hosts", str(hosts)),
+        *("--driver", "simulated", "--simulated-hosts", str(hosts), *_tls(tls)),
     ]
     last = first_port + hosts - 1
     return Service(
@@ -78,19 +77,15 @@ def simulated(state: StateDirectory, first_port: int, hosts: int) -> Service:
     )
 
 
-def server(state: StateDirectory, port: int) -> Service:
-    """The REST API."""
+def server(state: StateDirectory, port: int, tls: Path | None = None) -> Service:
+    """The REST API; `tls` is the directory of the CA, without which nodes are reached in plain text."""
     environment = {
         "VM_KERNEL": str(state.images / "vmlinux"),
         "VM_INITRAMFS": str(state.images / "initramfs.gz"),
+        **database_environment(state),
     }
-    if not os.environ.get(EXTERNAL_DATABASE):
-        environment |= {
-            EXTERNAL_DATABASE: str(state.postgres),
-            "DATABASE_PORT": str(PORT),
-            "DATABASE_USERNAME": ROLE,
-            "DATABASE_NAME": DATABASE,
-        }
+    if tls:
+        environment["QARAX__NODE_TLS__DIRECTORY"] = str(tls)
     command = [program("qarax-server"), "--host", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}/readyz"
     return Service(
@@ -98,17 +93,23 @@ def server(state: StateDirectory, port: int) -> Service:
     )
 
 
+def database_environment(state: StateDirectory) -> dict[str, str]:
+    """Where the server finds the database of this state directory; empty when another one is configured."""
+    if os.environ.get(EXTERNAL_DATABASE):
+        return {}
+    return {
+        EXTERNAL_DATABASE: str(state.postgres),
+        "DATABASE_PORT": str(PORT),
+        "DATABASE_USERNAME": ROLE,
+        "DATABASE_NAME": DATABASE,
+    }
+
+
+def _tls(directory: Path | None) -> Sequence[str]:
+    return ("--tls-directory", str(directory)) if directory else ()
+
+
 def accepts(path: Path) -> bool:
     """Whether somebody accepts connections on the unix socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == 0
-
-
-def answers_ok(url: str) -> bool:
-    """Whether a GET of our own loopback address gives 200."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP OK
-    except (OSError, urllib.error.URLError):
-        return False

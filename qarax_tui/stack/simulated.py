@@ -18,15 +18,31 @@ CONFLICT = 409
 Say = Callable[[str], None]
 
 
-async def fill(api: Api, *, first_port: int, hosts: int, vms: int, say: Say) -> None:
-    """Register the hosts and create and start the VMs that are missing; may be repeated."""
+async def register(api: Api, *, first_port: int, hosts: int, say: Say) -> None:
+    """Register the hosts that are missing."""
     known = await _names(api, "host")
     missing = [number for number in range(hosts) if host_name(number) not in known]
 
-    async def register(number: int) -> None:
+    async def one(number: int) -> None:
+        await seed.register_host(api, host_name(number), first_port + number)
+
+    await _each(missing, one, "simulated hosts registered", say)
+
+
+async def fill(api: Api, *, first_port: int, hosts: int, vms: int, say: Say) -> None:
+    """Set the registered hosts up, and create and start the VMs that are missing; may be repeated."""
+    seen = {
+        str(row.get("name"))
+        async for page in api.pages("host", limit=1000)
+        for row in page
+        if row.get("last_seen_at")
+    }
+
+    async def admit(number: int) -> None:
         await seed.ensure_host(api, host_name(number), first_port + number)
 
-    await _each(missing, register, "simulated hosts registered", say)
+    unseen = [number for number in range(hosts) if host_name(number) not in seen]
+    await _each(unseen, admit, "simulated hosts set up", say)
     boot_source = await seed.find(api, "boot_source", seed.BOOT_SOURCE)
     known = await _names(api, "vm")
     body = {

@@ -57,6 +57,10 @@ class StateDirectory:
         return self.path / "simulated"
 
     @property
+    def tls(self) -> Path:
+        return self.path / "tls"
+
+    @property
     def keeper_socket(self) -> Path:
         return self.runtime / "keeper.sock"
 
@@ -81,7 +85,10 @@ class StateDirectory:
         # Root's database runs as another account, which passes through; an ordinary user's is private.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         try:
-            self.path.mkdir(mode=mode, parents=True, exist_ok=True)
+            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+            for folder in reversed(missing):
+                folder.mkdir()
+                folder.chmod(mode)
             for folder in (self.logs, self.images, self.runtime, self.path / "run"):
                 folder.mkdir(exist_ok=True)
             probe = self.path / ".writable"

@@ -6,6 +6,7 @@ from typing import Any
 
 from qarax_tui.stack import machines, services
 from qarax_tui.stack import postgres as database
+from qarax_tui.stack.answering import answers_ok
 from qarax_tui.stack.state import StateDirectory
 
 NAMES = (database.NAME, services.KEEPER, services.NODE, services.SIMULATED, services.SERVER)
@@ -30,7 +31,7 @@ def status(state: StateDirectory) -> dict[str, Any]:
         )
     url = facts.get("server_url")
     return {
-        "ready": bool(url) and services.answers_ok(f"{url}/readyz"),
+        "ready": bool(url) and answers_ok(f"{url}/readyz"),
         "server_url": url,
         "swagger_url": facts.get("swagger_url"),
         "driver": facts.get("driver"),

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 from qarax_tui.client.api import Api
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.settings import load_settings
-from qarax_tui.stack import hypervisor, ports, processes, seed, services, simulated
+from qarax_tui.stack import certificates, hypervisor, ports, processes, seed, services, simulated
 from qarax_tui.stack import image as guest_image
 from qarax_tui.stack import postgres as database
 from qarax_tui.stack.accounts import database_account
+from qarax_tui.stack.choices import NODE_PORT, SERVER_PORT, SIMULATED_PORT
 from qarax_tui.stack.errors import StackError
 from qarax_tui.stack.state import StateDirectory, default_path
 
 Say = Callable[[str], None]
-SERVER_PORT, NODE_PORT, SIMULATED_PORT = 8000, 50051, 20000
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,15 @@ class _Attempt:
         choice = None if self.state.record(services.NODE) else self._prepare_driver()
         self._start_postgres()
         self._start_keeper()
+        self._start_server(port)
+        url = f"http://127.0.0.1:{port}"
+        asyncio.run(self._register(url, node_port))
         if choice:
-            self._start(services.node(self.state, node_port, choice.arguments))
+            tls = self._certificates("hosts", [seed.HOST])
+            node = services.node(self.state, node_port, choice.arguments, tls and tls / seed.HOST)
+            self._start(node)
             self.facts |= {"driver": choice.driver, "stand_in": choice.stand_in, "reason": choice.reason}
         self._start_simulated()
-        self._start(services.server(self.state, port))
-        url = f"http://127.0.0.1:{port}"
         self.facts |= {
             "server_url": url,
             "swagger_url": f"{url}/swagger-ui",
@@ -169,12 +172,30 @@ class _Attempt:
     def _start_keeper(self) -> None:
         self._start(services.keeper(self.state))
 
+    def _start_server(self, port: int) -> None:
+        """A server that runs already, from before there were certificates, goes on in plain text."""
+        if self.state.record(services.SERVER) is None:
+            certificates.ensure_authority(self.state)
+            self.facts["tls"] = True
+        self._start(services.server(self.state, port, self.state.tls))
+
+    def _certificates(self, folder: str, hosts: list[str]) -> Path | None:
+        """A certificate for each of these hosts, a folder each; None while the server speaks plain text."""
+        if not self.facts.get("tls"):
+            return None
+        output = self.state.tls / folder
+        certificates.issue(self.state, hosts, output, services.database_environment(self.state))
+        return output
+
     def _start_simulated(self) -> None:
         """The simulated hosts that are asked for, or that were there before."""
         if hosts := self.options.simulated_hosts:
             self.facts["simulated"] = {"port": self.options.simulated_port, "hosts": hosts}
-        if known := self.facts.get("simulated"):
-            self._start(services.simulated(self.state, known["port"], known["hosts"]))
+        known = self.facts.get("simulated")
+        if known and self.state.record(services.SIMULATED) is None:
+            names = [simulated.host_name(number) for number in range(known["hosts"])]
+            tls = self._certificates("simulated", names)
+            self._start(services.simulated(self.state, known["port"], known["hosts"], tls))
 
     def _start(self, service: services.Service) -> None:
         if self.state.record(service.name):
@@ -191,6 +212,14 @@ class _Attempt:
         self.started.append(record)
         self.state.keep(record)
         processes.wait_until(service.ready, seconds=service.seconds, record=record)
+
+    async def _register(self, url: str, node_port: int) -> None:
+        """What certificates are made for: the hosts of this machine."""
+        async with Api(url, load_settings(url).token) as api:
+            await seed.register_host(api, seed.HOST, node_port)
+            if hosts := self.options.simulated_hosts:
+                first = self.options.simulated_port
+                await simulated.register(api, first_port=first, hosts=hosts, say=self.say)
 
     async def _fill(self, url: str, node_port: int) -> None:
         async with Api(url, load_settings(url).token) as api:

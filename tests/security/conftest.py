@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qarax_server.settings import Auth
+from tests import secret_scan
 from tests.postgres import TestDatabase
 from tests.security.guarded import Tokens, make_tokens
 from tests.server.running import ControlPlane, Node, control_plane, settings_for
@@ -21,8 +22,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say how much was tried."""
-    for what, amount in config.stash[SIZES].items():
+    for what, amount in (config.stash[SIZES] | dict(secret_scan.searched)).items():
         terminalreporter.write_line(f"{what}: {amount}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End `make security` with one line that is always the same."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or config.getoption("markexpr") != "security":
+        return
+    passed, failed = (
+        sum(len(reporter.stats.get(kind, ())) for kind in kinds)
+        for kinds in (("passed",), ("failed", "error"))
+    )
+    reporter.write_line(f"{passed} passed, {failed} failed")
 
 
 @pytest.fixture

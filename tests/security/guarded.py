@@ -90,8 +90,10 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server_process(database: TestDatabase, directory: Path) -> AsyncIterator[ServerProcess]:
-    """Start one that logs everything it can, and stop it gently."""
+async def server_process(
+    database: TestDatabase, directory: Path, **more: str
+) -> AsyncIterator[ServerProcess]:
+    """Start one that logs everything it can, with more in its environment, and stop it gently."""
     port, log = free_port(), directory / "server.log"
     environment = {
         **os.environ,
@@ -99,6 +101,7 @@ async def server_process(database: TestDatabase, directory: Path) -> AsyncIterat
         "QARAX__APPLICATION__PORT": str(port),
         "QARAX__APPLICATION__LOG_LEVEL": "debug",
         "QARAX__AUTH__REQUIRED": "true",
+        **more,
     }
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(

@@ -23,6 +23,7 @@ from tests.server.running import (
     new_vm,
     settings_for,
     start_control_plane,
+    until,
 )
 
 pytestmark = pytest.mark.security
@@ -35,7 +36,7 @@ async def test_the_tokens_name_is_the_actor_of_what_is_done_with_it(
     plane: ControlPlane, tokens: Tokens
 ) -> None:
     await plane.ok("POST", "/hosts", HOST, **bearer(tokens.admin))
-    (event,) = await plane.ok("GET", "/events", **bearer(tokens.viewer))
+    (event,) = await plane.ok("GET", "/events?subject_type=host", **bearer(tokens.viewer))
     assert (event["action"], event["actor"]) == ("create", "admin")
 
 
@@ -179,6 +180,15 @@ async def test_failing_too_often_ends_in_429_and_locks_nobody_else_out(
         assert (await plane.request("GET", "/vms", **bearer(tokens.revoked)))[0] == 429
         assert (await plane.request("GET", "/vms", **bearer(tokens.viewer)))[0] == 200
         assert (await plane.request("GET", "/healthz"))[0] == 200
+        (event,) = await until(lambda: bursts(plane, bearer(tokens.viewer)))
+        assert (event["actor"], event["subject_name"]) == ("qarax-server", "127.0.0.1")
+        assert "5 requests of 127.0.0.1 within a minute had no valid token" in event["message"]
+
+
+async def bursts(plane: ControlPlane, headers: dict[str, str]) -> list[dict[str, Any]]:
+    """What the flight recorder says of addresses that failed too often."""
+    events = await plane.ok("GET", "/events?subject_type=token", **headers)
+    return [event for event in events if event["action"] == "refuse"]
 
 
 def test_failures_are_forgotten_after_a_minute_and_bounded_in_memory() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
 import re
 
 import psycopg2
@@ -31,6 +33,21 @@ async def test_a_token_lives_and_dies_by_it(database_settings: TestDatabase) -> 
     again = await token_command(database_settings, "create", "ci", "--role", "viewer")
     assert again.status == 0, "a revoked one leaves its name free"
     assert again.out != made.out
+
+
+async def test_the_flight_recorder_says_who_made_and_revoked_what(database_settings: TestDatabase) -> None:
+    made = await token_command(database_settings, "create", "ci", "--role", "operator")
+    await token_command(database_settings, "revoke", "ci")
+    with psycopg2.connect(database_settings.dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT action, actor, subject_name, message, to_json(e)::text FROM events AS e")
+        (first, second) = cursor.fetchall()
+    connection.close()
+    user = f"shell:{os.environ.get('SUDO_USER') or getpass.getuser()}"
+    assert first[:3] == ("create", user, "ci")
+    assert first[3].startswith("the token ci (operator) was made, valid until ")
+    assert second[:4] == ("revoke", user, "ci", "the token ci (operator) was revoked")
+    digest = hashlib.sha256(made.out.strip().encode()).hexdigest()
+    assert not [secret for secret in (digest, made.out.strip()) if secret in first[4] + second[4]]
 
 
 async def test_the_database_holds_nothing_that_lets_anybody_in(database_settings: TestDatabase) -> None:
