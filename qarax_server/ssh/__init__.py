@@ -1,0 +1,1 @@
+"""Other machines over SSH; the only importer of asyncssh. Next step up: `control/deployment/`."""
