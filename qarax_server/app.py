@@ -12,6 +12,8 @@ import dataclasses
 import errno
 import ipaddress
 import logging
+import os
+import resource
 import signal
 import socket
 import sys
@@ -20,8 +22,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from qarax_server import ca_command, service_manager, token_command
 from qarax_server import settings as configuration
-from qarax_server import token_command
+from qarax_server.api.connections import Runner
+from qarax_server.database import Database
 from qarax_server.errors import QaraxError, SettingsError
 from qarax_server.logs import set_up_logging
 from qarax_server.migrations import migrate
@@ -42,6 +46,7 @@ examples:
   DATABASE_HOST=/run/postgresql qarax-server            PostgreSQL over its unix socket
   QARAX__APPLICATION__PORT=8080 qarax-server            another port
   qarax-server token create alice --role operator       a bearer token, for auth.required
+  qarax-server ca init                                  certificates for hosts on other machines
 
 PostgreSQL may come later: /healthz answers at once, /readyz when the server can do its work.
 """
@@ -49,6 +54,7 @@ PostgreSQL may come later: /healthz answers at once, /readyz when the server can
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the control plane; the exit code is 1 with one sentence when it cannot."""
+    os.umask(0o077)
     options = _parser().parse_args(arguments)
     try:
         settings = _with_options(configuration.load(directory=options.config_dir), options)
@@ -58,8 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "token":
             asyncio.run(token_command.run(settings, options))
             return
+        if options.command == "ca":
+            asyncio.run(ca_command.run(settings, options))
+            return
         _check_listener(settings)
-        set_up_logging(settings.application.log_level)
+        set_up_logging(settings.application.log_level, settings.application.log_format)
         asyncio.run(_migrate_only(settings) if options.migrate_only else serve(settings))
     except QaraxError as error:
         sys.exit(f"qarax-server: {error.message}")
@@ -69,20 +78,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    _allow_connections()
     application = settings.application
     server = Server(settings, f"{socket.gethostname()}/{application.host}:{application.port}")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    runner = web.AppRunner(server.app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    runner = Runner(server.app, application, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, application.host, application.port, reuse_address=True)
         await site.start()
         for address in runner.addresses:
             log.info("listening on http://%s:%d", *address[:2])
+        service_manager.notify("READY=1")
+        alive = asyncio.create_task(service_manager.keep_alive())
         await server.run_until(stopping)
+        alive.cancel()
+        service_manager.notify("STOPPING=1")
         await site.stop()
         await server.drain()
     finally:
@@ -90,12 +104,18 @@ async def serve(settings: Settings) -> None:
         await server.close()
 
 
+def _allow_connections() -> None:
+    """As many open files as this process may have: the usual 1,024 are fewer than its connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _migrate_only(settings: Settings) -> None:
-    server = Server(settings, "migration")
+    database = Database(settings.database)
     try:
-        names = await migrate(server.core.database)
+        names = await migrate(database)
     finally:
-        await server.close()
+        await database.close()
     sys.stdout.write(f"{len(names)} migrations applied: {', '.join(names) or 'the schema was up to date'}\n")
 
 
@@ -111,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-dir", type=Path, metavar="D", help="where base.yaml is (QARAX_CONFIG_DIR)")
     parser.add_argument("--migrate-only", action="store_true", help="bring the schema up to date and end")
     parser.add_argument("--show-settings", action="store_true", help="print the settings in force and end")
-    token_command.add(parser.add_subparsers(dest="command", title="commands", metavar="COMMAND"))
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    token_command.add(commands)
+    ca_command.add(commands)
     return parser
 
 

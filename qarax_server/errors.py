@@ -79,6 +79,12 @@ class TooLarge(QaraxError):
     code = "body_too_large"
 
 
+class TooSlow(QaraxError):
+    """The body does not arrive in time: HTTP 408."""
+
+    code = "body_too_slow"
+
+
 class Invalid(QaraxError):
     """A field or a rule is violated: HTTP 422."""
 
@@ -121,6 +127,18 @@ class NodeUnavailable(Unavailable):
 
     code = "node_unavailable"
     retry_after = 5
+
+
+class NodeUntrusted(NodeUnavailable):
+    """Who answers at a host's address cannot be shown to be its node: nothing was asked of it."""
+
+    code = "node_untrusted"
+
+
+class HostAccessError(QaraxError):
+    """A host cannot be logged into over SSH, or what was run there failed; it ends up in an operation."""
+
+    code = "host_access"
 
 
 class NotActive(Unavailable):

@@ -35,7 +35,8 @@ class Server:
     def __init__(self, settings: Settings, holder: str) -> None:
         self.settings = settings
         database = Database(settings.database)
-        nodes = Nodes(settings.node_tls, settings.monitor.call_seconds)
+        networks = settings.application.allowed_networks
+        nodes = Nodes(settings.node_tls, settings.monitor.call_seconds, networks)
         lease = Lease(database, holder, settings.lease, self._gained, self._lost)
         nodes.on_older_fence = lease.doubt
         self.core = Core(settings, database, nodes, lease)
@@ -44,7 +45,7 @@ class Server:
         self._migrated = False
         self._active: asyncio.Task[None] | None = None
         self.app = make_application()
-        provide(self.app, self.core)
+        provide(self.app, self.core, self._monitor.ask)
         self.app[MONITOR] = self._monitor
         self.app[FEED] = self._feed
         self.app[READY] = self.check_ready

@@ -15,11 +15,14 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from qarax_server import packaged
 from qarax_server.errors import SettingsError
 from qarax_server.settings_values import checked, convert
 
 PORTS = {"range": (0, 65535)}
 POSITIVE = {"range": (0.001, 1e6)}
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+CLOUD_HYPERVISOR_SHA256 = "448af3d4e59b22c2987f7df94c213ad40fb53a10d437e42b5ee6c4fce7c29ecc"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,16 @@ class Application:
     # networks that hosts and download sources may lie in; empty: any
     allowed_networks: tuple[str, ...] = field(default=(), metadata={"networks": True})
     drain_seconds: float = field(default=10.0, metadata=POSITIVE)
+    # open ones, in all and of one address; behind a proxy everybody has the proxy's
+    connections: int = field(default=8192, metadata={"range": (1, 1_000_000)})
+    connections_per_client: int = field(default=4096, metadata={"range": (1, 1_000_000)})
+    # how long a request's headers, and then its body, may take to arrive
+    header_seconds: float = field(default=10.0, metadata=POSITIVE)
+    body_seconds: float = field(default=30.0, metadata=POSITIVE)
+    # that follow one VM's console at a time
+    readers_per_console: int = field(default=2048, metadata={"range": (1, 1_000_000)})
     log_level: str = field(default="info", metadata={"words": ("debug", "info", "warning", "error")})
+    log_format: str = field(default="plain", metadata={"words": ("plain", "json")})
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,11 @@ class Database:
     password: str = field(default="", metadata={"secret": True})
     database_name: str = "qarax"
     max_connections: int = field(default=16, metadata={"range": (2, 1000)})
+    # TLS to PostgreSQL, as libpq has it: verify-full with sslrootcert admits the right server alone
+    sslmode: str = field(default="prefer", metadata={"words": SSL_MODES})
+    sslrootcert: str = ""
+    sslcert: str = ""
+    sslkey: str = ""
     statement_timeout_seconds: float = field(default=10.0, metadata=POSITIVE)
 
 
@@ -67,6 +84,14 @@ class Deployment:
 
     mode: str = field(default="direct", metadata={"words": ("direct", "bootc")})
     ssh_key_path: str = ""
+    # what direct deployments bring: wheels, and Cloud Hypervisor as `cloud-hypervisor-static`
+    packages_path: str = "/var/lib/qarax-server/packages"
+    # of v53.0 as released; another build is brought only when it is named here
+    cloud_hypervisor_sha256: str = CLOUD_HYPERVISOR_SHA256
+    # how long one step may take: an ordinary one, one that carries or installs, a reboot
+    step_seconds: float = field(default=120.0, metadata=POSITIVE)
+    install_seconds: float = field(default=900.0, metadata=POSITIVE)
+    reboot_seconds: float = field(default=900.0, metadata=POSITIVE)
 
 
 @dataclass(frozen=True)
@@ -90,11 +115,15 @@ class Auth:
 
 @dataclass(frozen=True)
 class NodeTls:
-    """Mutual TLS to the nodes; all three files, or none for plain text."""
+    """Mutual TLS to the nodes, by the files of `directory` or by three single ones."""
 
+    # made by `qarax-server ca init`: the CA, and this server's certificate in `server/`
+    directory: str = ""
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    # without certificates: whether nodes on loopback may be dialled in plain text
+    plain_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,9 +212,7 @@ def find_directory(environ: Mapping[str, str]) -> Path:
     """Find the configuration: QARAX_CONFIG_DIR, else the wheel's, else the clone's."""
     if chosen := environ.get("QARAX_CONFIG_DIR"):
         return Path(chosen)
-    here = Path(__file__).resolve().parent
-    packaged = here / "_data" / "configuration"
-    return packaged if packaged.is_dir() else here.parent / "configuration"
+    return packaged.directory("configuration")
 
 
 def masked(settings: Settings) -> str:

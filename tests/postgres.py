@@ -1,7 +1,8 @@
 """One real PostgreSQL for a test session, and a database of its own for each test.
 
 The schema is migrated once into a template; a test's database is a clone of it, made in some tens of
-milliseconds and dropped afterwards.
+milliseconds and dropped afterwards. QARAX_TEST_POSTGRES names the `bin` folder of another PostgreSQL than the
+wheel's, such as Debian's /usr/lib/postgresql/15/bin.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,14 @@ from qarax_tui.stack.processes import ProcessRecord
 
 TEMPLATE = "migrated"
 FOR_TESTS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+
+
+class ChosenPostgres(Postgres):
+    """The wheel's PostgreSQL, or the one that QARAX_TEST_POSTGRES names."""
+
+    def _binary(self, name: str) -> Path:
+        chosen = os.environ.get("QARAX_TEST_POSTGRES")
+        return Path(chosen, name) if chosen else super()._binary(name)
 
 
 @dataclass(frozen=True)
@@ -127,12 +137,12 @@ async def _migrate(where: TestDatabase) -> None:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[TestServer]:
+def running_postgres(options: Sequence[str] = FOR_TESTS) -> Iterator[TestServer]:
     """A server in a short-named folder of its own, gone with all its data at the end."""
     directory = Path(tempfile.mkdtemp(prefix="qarax-pg-"))
     directory.chmod(0o711)  # the database's own account passes through
     cluster = directory / "pg"
-    server = Postgres(cluster, directory / "log", database_account(cluster / "data"), FOR_TESTS)
+    server = ChosenPostgres(cluster, directory / "log", database_account(cluster / "data"), options)
     try:
         server.prepare()
         running = TestServer(server, server.start(), itertools.count(1))

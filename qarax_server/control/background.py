@@ -39,6 +39,10 @@ class Background:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(task)
 
+    async def stop(self, subject_id: str) -> None:
+        """End the work on a subject, if there is any, and return when it has ended."""
+        await end(self._tasks.get(subject_id))
+
     async def close(self) -> None:
         """End all work; what it was about is taken up by the next start."""
         await end(*self._tasks.values())

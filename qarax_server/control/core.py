@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from qarax_server.control.lease import Lease
+from qarax_server.control.survey import Survey
 from qarax_server.control.tasks import Tasks
 from qarax_server.database import Database
 from qarax_server.models import Operation
@@ -50,14 +53,34 @@ class Mine:
         for hear in self.on_end:
             hear()
 
+    @contextlib.contextmanager
+    def holding(self, subject_id: str) -> Iterator[None]:
+        """Work on a subject without an operation: what is seen of it meanwhile waits."""
+        key = f"holding {uuid.uuid4()}"
+        self._subjects[key] = subject_id
+        try:
+            yield
+        finally:
+            del self._subjects[key]
+            for hear in self.on_end:
+                hear()
+
     def subjects(self) -> set[str]:
         """What is being worked on."""
         return set(self._subjects.values())
 
 
+PLACED_AT_ONCE = 4
+
+
 @dataclass
 class Core:
-    """The parts, and the work in hand."""
+    """The parts, and the work in hand.
+
+    `cancels`: by action, who ends work that lasts when it is to end. `placing`: creations that hold a claim
+    before their commit; the others wait here, where they hold neither a connection nor a host's row.
+    `survey`: the last look at the fleet that placement took.
+    """
 
     settings: Settings
     database: Database
@@ -65,3 +88,6 @@ class Core:
     lease: Lease
     tasks: Tasks = field(default_factory=Tasks)
     mine: Mine = field(default_factory=Mine)
+    placing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLACED_AT_ONCE))
+    survey: Survey | None = None
+    cancels: dict[str, Callable[[Operation], Awaitable[None]]] = field(default_factory=dict)

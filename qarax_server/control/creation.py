@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from qarax_server.control import files, history, placement, settling
+from qarax_server.control import claiming, files, history, settling
 from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
 from qarax_server.control.files import Files
-from qarax_server.control.placement import Decision
-from qarax_server.control.verdicts import Needs
-from qarax_server.database import Connection, Transaction
+from qarax_server.database import Transaction
 from qarax_server.errors import Conflict, Invalid, NotFound, QaraxError
-from qarax_server.models import NewVm, Operation, VmDisk, build
+from qarax_server.models import Host, NewVm, Operation, Vm, VmDisk, build
 from qarax_server.nodes.failures import is_refusal
 from qarax_server.store import hosts, operations, placements, vms
 
@@ -36,7 +34,7 @@ def new_vm(body: Mapping[str, Any]) -> NewVm:
 async def preview(core: Core, new: NewVm) -> dict[str, Any]:
     """Decide as `create` would, and change nothing."""
     async with core.database.connection() as c:
-        decision = await _decide(core, c, new, whole=True)
+        decision = await claiming.preview(core, c, new)
         decided_at = await placements.get_time(c)
     return {"vm_id": None, "decided_at": decided_at, **decision.document()}
 
@@ -53,14 +51,29 @@ async def create(core: Core, vm_id: str, new: NewVm) -> str:
     return await core.tasks.finish(_create(core, vm_id, _with_addresses(vm_id, new)))
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A VM that is kept and that its node has yet to hear of."""
+
+    operation: Operation
+    vm: Vm
+    host: Host
+    files: Files
+
+
 async def tell_node(core: Core, operation: Operation) -> str:
-    """Let the node prepare a VM that is kept already, and settle its operation."""
+    """Let the node prepare a VM that was kept before a crash, and settle its operation."""
     async with core.database.connection() as c:
         vm = await vms.get_vm(c, operation.subject_id)
         host = await hosts.get_host(c, vm.host_id)
         found = await files.resolve(c, vm.boot_source_id, vm.disks, core.settings.vm_defaults)
+    return await _tell(core, Kept(operation, vm, host, found))
+
+
+async def _tell(core: Core, kept: Kept) -> str:
+    operation, host = kept.operation, kept.host
     try:
-        observed = await core.nodes.of(host).create_vm(vm, found.boot, found.disks)
+        observed = await core.nodes.of(host).create_vm(kept.vm, kept.files.boot, kept.files.disks)
     except QaraxError as error:
         if is_refusal(error):
             await settling.undo_creation(core, operation, host.id, error.message)
@@ -72,57 +85,26 @@ async def tell_node(core: Core, operation: Operation) -> str:
 
 async def _create(core: Core, vm_id: str, new: NewVm) -> str:
     with core.mine.beginning() as begin:
-        async with core.database.transaction() as tx:
-            operation = await _keep(core, tx, vm_id, new)
-            begin(operation)
+        async with core.placing, core.database.transaction() as tx:
+            kept = await _keep(core, tx, vm_id, new)
+            begin(kept.operation)
     reach("create.kept")
     try:
-        return await tell_node(core, operation)
+        return await _tell(core, kept)
     finally:
-        core.mine.end(operation)
+        core.mine.end(kept.operation)
 
 
-async def _keep(core: Core, tx: Transaction, vm_id: str, new: NewVm) -> Operation:
-    decision, host_id, driver = await _claim(core, tx, new)
+async def _keep(core: Core, tx: Transaction, vm_id: str, new: NewVm) -> Kept:
+    place = await claiming.claim(core, tx, new)
     reach("create.claimed")
-    await vms.insert_vm(tx, vm_id, new, host_id, driver)
-    await placements.insert_placement(tx, vm_id, decision.document())
+    vm = await vms.insert_vm(tx, vm_id, new, place.host.id, place.driver)
+    placements.insert_placement(tx, vm_id, place.decision.document())
     subject = ("vm", vm_id, new.name)
     operation = await operations.insert_operation(tx, subject, "create", {}, SECONDS)
     history.record_started(tx, operation, None)
     reach("create.inserted")
-    return operation
-
-
-async def _claim(core: Core, tx: Transaction, new: NewVm) -> tuple[Decision, str, str]:
-    """Decide and claim until one of both says that there is no room: exact, without ever skipping a host."""
-    limits = core.settings.placement
-    while True:
-        decision = await _decide(core, tx, new)
-        if decision.host_id is None or decision.driver is None:
-            table = {"vm_id": None, "decided_at": await placements.get_time(tx), **decision.document()}
-            raise Invalid(decision.message, code="no_host_fits", details={"placement": table})
-        claimed = await hosts.claim_host(
-            tx,
-            decision.host_id,
-            vcpus=new.boot_vcpus,
-            memory=memory_of(new),
-            cpu_overcommit=limits.cpu_overcommit,
-            memory_overcommit=limits.memory_overcommit,
-        )
-        if claimed:
-            return decision, decision.host_id, decision.driver
-
-
-async def _decide(core: Core, c: Connection, new: NewVm, *, whole: bool = False) -> Decision:
-    found: Files = await files.resolve(c, new.boot_source_id, new.disks, core.settings.vm_defaults)
-    needs = Needs(new.boot_vcpus, memory_of(new), new.driver, found.homes)
-    return placement.decide(await hosts.list_candidates(c), needs, core.settings.placement, whole=whole)
-
-
-def memory_of(new: NewVm) -> int:
-    """What a VM may come to use; the same sum as in `delete_vm` of sql/queries/vms.sql."""
-    return new.memory_size + (new.memory_hotplug_size or 0)
+    return Kept(operation, vm, place.host, place.files)
 
 
 def _with_addresses(vm_id: str, new: NewVm) -> NewVm:

@@ -1,16 +1,21 @@
-"""What to do about an operation that nobody is working on, from what its node observes. Pure.
+"""What to do about what a node observes, and about operations that nobody is working on. Pure.
 
-It was left open by a server that died, or by a call that timed out. Making, stopping and deleting are
-taken up again: they were accepted, a node answers them the same however often it is asked, and they lead to
-one end. The rest is settled by what is so: a start that did not happen is reported, and not done unasked.
+An operation was left open by a server that died, or by a call that timed out. Making, stopping and deleting
+are taken up again: they were accepted, a node answers them the same however often it is asked, and they lead
+to one end. The rest is settled by what is so: a start that did not happen is reported, and not done unasked.
+A cancelled one is not gone on with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from qarax_server.control.transitions import ACTIONS
 from qarax_server.models import Observation, Operation
+
+STILL_ON = "the guest was told to power off and may still do so"
+NEVER_MADE = "it was taken back before its node was told"
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,22 @@ class Fail:
     reason: str
 
 
-Decision = TakeUp | Succeed | Fail
+@dataclass(frozen=True)
+class Cancel:
+    """It was taken back in time."""
+
+    reason: str
+
+
+Decision = TakeUp | Succeed | Fail | Cancel
 
 
 def settle(operation: Operation, observed: Observation | None) -> Decision:
     """Decide about one open operation; `observed` is None when the node does not have the VM."""
     action = operation.action
-    if action == "delete" or (action == "create" and observed is None):
+    if operation.cancel_requested and (reason := _taken_back(action, observed)):
+        return Cancel(reason)
+    if _to_be_told_again(action, observed):
         return TakeUp()
     if observed is None:
         return Fail("the node does not have this VM any more")
@@ -44,11 +58,67 @@ def settle(operation: Operation, observed: Observation | None) -> Decision:
         return Succeed()
     if action == "reboot":
         return Fail(f"the answer was lost on the way; the VM is {observed.status}: reboot again if need be")
-    if action == "stop" and observed.status in ACTIONS["stop"].allowed:
-        return TakeUp()
     return Fail(f"it was cut off before it happened; the VM is {observed.status}: try again")
 
 
-def is_stranger(observed: Observation, homes: dict[str, str], host_id: str, tombs: set[str]) -> bool:
+def _to_be_told_again(action: str, observed: Observation | None) -> bool:
+    if observed is None:
+        return action in {"create", "delete"}
+    return action == "delete" or (action == "stop" and observed.status in ACTIONS["stop"].allowed)
+
+
+def _taken_back(action: str, observed: Observation | None) -> str:
+    """Why a cancelled operation is over; empty when it came to its end before."""
+    if action == "create" and observed is None:
+        return NEVER_MADE
+    if action == "stop" and observed is not None and observed.status in ACTIONS["stop"].allowed:
+        return STILL_ON
+    return ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a host's node and the database differ.
+
+    `missing`: VMs kept on this host that the node does not have. `strangers`: VMs that the node has and that
+    are none of this host's. `untold`: deletions that the node is still to be told of. `told`: deletions that
+    it need not be told of any more.
+    """
+
+    missing: frozenset[str]
+    strangers: tuple[Observation, ...]
+    untold: frozenset[str]
+    told: frozenset[str]
+
+
+def compare(
+    host_id: str, seen: Iterable[Observation], homes: Mapping[str, str], tombs: Collection[str]
+) -> Comparison:
+    """Compare what a host's node has with the database.
+
+    Args:
+        host_id: the host.
+        seen: every VM of its node.
+        homes: the host of each VM that is kept on this one or was seen here.
+        tombs: ids of VMs of this host that were deleted while its node was away.
+    """
+    seen = tuple(seen)
+    present = {each.vm_id for each in seen}
+    return Comparison(
+        missing=frozenset(vm_id for vm_id, home in homes.items() if home == host_id) - present,
+        strangers=tuple(each for each in seen if is_stranger(each, homes, host_id, tombs)),
+        untold=frozenset(tombs) & present,
+        told=frozenset(tombs) - present,
+    )
+
+
+def is_stranger(
+    observed: Observation, homes: Mapping[str, str], host_id: str, tombs: Collection[str]
+) -> bool:
     """Tell whether a VM on a node is none of that host's: unknown here, or kept on another host."""
     return homes.get(observed.vm_id) != host_id and observed.vm_id not in tombs
+
+
+def is_impostor(known_node: str | None, answering: str) -> bool:
+    """Tell whether another node answers than the one that a host is known by."""
+    return known_node not in {None, answering}

@@ -1,13 +1,16 @@
 """Disks made on a host: a blank one of a size, or a clone of an object; an operation on the object to be.
 
-A disk whose making was cut off by a crash of the server is removed and its operation failed: `take_up`.
+A disk whose making was cut off by a crash of the server, or cancelled, is removed again: `take_up` is called
+now and then, and settles every open operation that nobody here works on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +18,16 @@ from qarax_server.control import history, pool_hosts
 from qarax_server.control.background import Background
 from qarax_server.control.core import Core
 from qarax_server.database import Event, Transaction
-from qarax_server.errors import Conflict, Invalid, NotFound, QaraxError
+from qarax_server.errors import Conflict, DatabaseUnavailable, Invalid, NotFound, QaraxError
 from qarax_server.models import File, Host, Operation, StorageObject, StoragePool
 from qarax_server.nodes import files
-from qarax_server.store import disks, operations, storage_objects, storage_pools
+from qarax_server.store import operations, storage_objects, storage_pools
 
 log = logging.getLogger(__name__)
+
+ACTION = "create_disk"
+RETRY_SECONDS = 1.0
+CUT_OFF = "the server was restarted before the disk was whole: make it again"
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Disks:
         self._database = core.database
         self._nodes = core.nodes
         self._background = Background()
+        self._beginning: set[str] = set()
+        core.cancels[ACTION] = self._cancel
 
     async def create(self, pool_id: str, operation_id: str, new: Mapping[str, Any]) -> str:
         """Begin to make a disk; return the operation as its GET answers it.
@@ -56,32 +65,50 @@ class Disks:
             Invalid: no host of the pool is up, or the object to clone does not fit.
             Conflict: the pool has an object of this name.
         """
-        async with self._database.transaction() as tx:
-            plan = await _plan(tx, pool_id, new)
-            hosts = await pool_hosts.hosts_of(tx, plan.pool)
-            if not hosts:
-                raise Invalid(f"no host that has storage pool {plan.pool.name} is up", code="no_host_up")
-            parameters = {"storage_pool_id": pool_id, **new}
-            subject = (plan.object_id, plan.name)
-            operation = await disks.insert_disk_operation(
-                tx, operation_id, subject, parameters, files.DISK_SECONDS
-            )
-            message = f"disk {plan.name} is being made in storage pool {plan.pool.name}"
-            tx.record(Event(disks.ACTION, "operation", operation.id, plan.name, message))
-            text = await operations.get_operation_document(tx, operation.id)
-        self._background.start(operation.id, self._carry(operation, plan, hosts[0]))
+        with self._begun_here(operation_id):
+            async with self._database.transaction() as tx:
+                plan = await _plan(tx, pool_id, new)
+                host = await _maker(tx, plan)
+                parameters = {"storage_pool_id": pool_id, "host_id": host.id, **new}
+                subject = ("storage_object", plan.object_id, plan.name)
+                operation = await operations.insert_operation(
+                    tx, subject, ACTION, parameters, files.DISK_SECONDS, operation_id=operation_id
+                )
+                message = f"host {host.name} makes disk {plan.name} in storage pool {plan.pool.name}"
+                tx.record(Event(ACTION, "operation", operation.id, plan.name, message))
+                text = await operations.get_operation_document(tx, operation.id)
+            self._background.start(operation.id, self._carry(operation, plan, host))
         return text
 
     async def take_up(self) -> None:
-        """Settle what a server that is gone was making: remove the file, fail the operation."""
+        """Settle what nobody here makes: remove the file, fail the operation."""
         async with self._database.connection() as connection:
-            for operation in await disks.list_open_disk_operations(connection):
-                if operation.id not in self._background:
-                    self._background.start(operation.id, self._undo(operation))
+            left = await operations.list_open_operations(connection, "storage_object")
+        for operation in left:
+            if operation.id not in self._background and operation.id not in self._beginning:
+                self._background.start(operation.id, self._undo(operation))
 
     async def close(self) -> None:
         """Stop; the next server settles."""
         await self._background.close()
+
+    @contextmanager
+    def _begun_here(self, operation_id: str) -> Iterator[None]:
+        """Between its commit and its task an operation is nobody's to take up."""
+        self._beginning.add(operation_id)
+        try:
+            yield
+        finally:
+            self._beginning.discard(operation_id)
+
+    async def _cancel(self, operation: Operation) -> None:
+        """End the making of a disk, and remove what is there of it."""
+        await self._background.stop(operation.id)
+        async with self._database.connection() as connection:
+            now = await operations.get_operation(connection, operation.id)
+        if now.status == "running":
+            self._background.start(operation.id, self._undo(now))
+            await self._background.wait(operation.id)
 
     async def _carry(self, operation: Operation, plan: Plan, host: Host) -> None:
         clone_of = File(plan.source_pool.path, plan.source.path) if plan.source and plan.source_pool else None
@@ -89,30 +116,38 @@ class Disks:
             await pool_hosts.check_pool(self._database, self._nodes, plan.pool, host)
             node = self._nodes.of(host)
             state = await files.create_disk(node, plan.file, plan.size_bytes, clone_of)
-            await self._complete(operation, plan, state.size_bytes or plan.size_bytes or 0)
+            await self._settle(operation, plan, host, state.size_bytes or plan.size_bytes or 0)
         except QaraxError as error:
             await self._fail(operation, error.message)
 
-    async def _complete(self, operation: Operation, plan: Plan, size: int) -> None:
-        new = {
-            "name": plan.name,
-            "storage_pool_id": plan.pool.id,
-            "object_type": "disk",
-            "size_bytes": size,
-            "config": {"path": plan.file.path},
-            "parent_id": None,
-        }
+    async def _settle(self, operation: Operation, plan: Plan, host: Host, size: int) -> None:
+        """The disk is whole: write it down, however long the database is away."""
+        while True:
+            try:
+                await self._complete(operation, plan, host, size)
+            except DatabaseUnavailable as error:
+                log.warning("disk %s is whole and waits to be written down: %s", plan.name, error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _complete(self, operation: Operation, plan: Plan, host: Host, size: int) -> None:
+        new = pool_hosts.new_file(plan.pool, host, plan.name, "disk", size)
+        reason = f"{plan.file.path}: {size} bytes"
         async with self._database.transaction() as tx:
+            settled = await operations.settle_operation(tx, operation.id, "succeeded", "created", reason)
+            if settled is None:  # a commit whose answer was lost
+                return
             await storage_objects.insert_storage_object(tx, plan.object_id, new)
             message = f"disk {plan.name} was made in storage pool {plan.pool.name}"
             tx.record(Event("create", "storage_object", plan.object_id, plan.name, message))
-            reason = f"{plan.file.path}: {size} bytes"
-            if settled := await operations.settle_operation(tx, operation.id, "succeeded", "created", reason):
-                history.record_operation(tx, settled)
+            history.record_operation(tx, settled)
 
     async def _fail(self, operation: Operation, reason: str) -> None:
         async with self._database.transaction() as tx:
-            if settled := await operations.settle_operation(tx, operation.id, "failed", None, reason):
+            now = await operations.get_operation(tx, operation.id)
+            status, reason = ("cancelled", "taken back") if now.cancel_requested else ("failed", reason)
+            if settled := await operations.settle_operation(tx, operation.id, status, None, reason):
                 history.record_operation(tx, settled)
 
     async def _undo(self, operation: Operation) -> None:
@@ -124,10 +159,21 @@ class Disks:
             except NotFound:
                 pool = None
             hosts = await pool_hosts.hosts_of(connection, pool) if pool else []
+        hosts = [host for host in hosts if host.id == operation.parameters["host_id"]]
         if pool is not None and hosts:
             path = f"{pool.path}/{operation.subject_name}"
             await pool_hosts.delete_everywhere(self._nodes, hosts, pool, path)
-        await self._fail(operation, "the server was restarted before the disk was whole: make it again")
+        await self._fail(operation, CUT_OFF)
+
+
+async def _maker(tx: Transaction, plan: Plan) -> Host:
+    """A host that has the pool, and the file to clone."""
+    home = pool_hosts.home_of(plan.source, plan.source_pool) if plan.source and plan.source_pool else None
+    for host in await pool_hosts.hosts_of(tx, plan.pool):
+        if home in {None, host.id}:
+            return host
+    what = f" and the file of {plan.source.name}" if plan.source else ""
+    raise Invalid(f"no host that has storage pool {plan.pool.name}{what} is up", code="no_host_up")
 
 
 async def _plan(tx: Transaction, pool_id: str, new: Mapping[str, Any]) -> Plan:

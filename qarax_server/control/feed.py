@@ -8,6 +8,7 @@ number it saw last and reads on from there.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -75,13 +76,15 @@ class Feed:
     async def follow(self, after: int | None) -> AsyncGenerator[Row, None]:
         """Yield the events after a number (None: from now on) in the order of their commits, until cut.
 
-        The first row has no document: its sequence is where the stream begins.
+        The first row is the hello: where the stream begins, and what is kept. A number that the database does
+        not know (it lost its last commits) counts as its newest one: what comes next has such numbers again.
         """
         with self._subscribed() as subscription:
             async with self._database.connection() as c:
-                newest = await events.get_newest_sequence(c)
-            position = newest if after is None else after
-            yield Row(position, "hello", "")
+                newest, oldest = await events.get_kept(c)
+            position = newest if after is None else min(after, newest)
+            hello = {"sequence": position, "newest": newest, "oldest": oldest}
+            yield Row(position, "hello", json.dumps(hello))
             async for row in self._catch_up(position):
                 position = row.sequence
                 yield row

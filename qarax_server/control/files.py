@@ -18,7 +18,7 @@ ROOT_DISK = "rootfs"
 
 @dataclass
 class Files:
-    """What a VM boots and its disks. `homes`: path of each pool that exists on one host only → that host."""
+    """What a VM boots and its disks. `homes`: path of each file that is on one host only → that host."""
 
     boot: Boot
     disks: list[DiskFile] = field(default_factory=list)
@@ -50,7 +50,7 @@ async def _boot(c: Connection, boot_source_id: str | None, defaults: VmDefaults)
     kernel = File(row["kernel_pool_path"], row["kernel_path"])
     initrd = File(row["initrd_pool_path"], row["initrd_path"]) if row["initrd_path"] else None
     homes = {
-        row[f"{which}_pool_path"]: row[f"{which}_host_id"]
+        row[f"{which}_path"]: row[f"{which}_host_id"]
         for which in ("kernel", "initrd")
         if row[f"{which}_host_id"]
     }
@@ -69,7 +69,7 @@ async def _disks(c: Connection, files: Files, disks: Sequence[VmDisk]) -> None:
         file = File(row["pool_path"], row["path"])
         files.disks.append(DiskFile(f"disk{position}", file, disk.readonly, disk.image_type))
         if row["host_id"]:
-            files.homes[row["pool_path"]] = row["host_id"]
+            files.homes[row["path"]] = row["host_id"]
 
 
 def _outside(path: str) -> File:

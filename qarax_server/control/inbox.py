@@ -18,6 +18,8 @@ from qarax_server.models import Observation
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+# what changes at about the same time is written at once
+GATHER_SECONDS = 0.01
 
 Batch = dict[str, tuple[str, Observation]]
 
@@ -44,6 +46,7 @@ class Inbox:
         while True:
             await self._news.wait()
             self._news.clear()
+            await asyncio.sleep(GATHER_SECONDS)
             batch = self._take()
             try:
                 await self._write(batch)

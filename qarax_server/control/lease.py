@@ -2,6 +2,7 @@
 
 The holder renews it and carries its number on every call that changes something; nodes remember the newest
 and refuse older ones. A server that could not renew in time stops by itself, before anybody else may begin.
+What follows from what is known is decided in `tenure`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from qarax_server.control.tenure import Tenure
 from qarax_server.database import Database
 from qarax_server.errors import DatabaseUnavailable, NotActive
 from qarax_server.settings import Lease as LeaseSettings
@@ -20,6 +22,11 @@ from qarax_server.store import lease as store
 log = logging.getLogger(__name__)
 
 FREE_SECONDS = 1.0
+
+
+def now() -> float:
+    """Seconds that are never set back and go on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Lease:
@@ -43,14 +50,13 @@ class Lease:
         self._settings = settings
         self._gained = gained
         self._lost = lost
-        self._fence: int | None = None
-        self._until = 0.0
+        self._tenure = Tenure()
         self._doubted = asyncio.Event()
 
     @property
     def active(self) -> bool:
         """Whether this server may change things at this moment."""
-        return self._fence is not None and time.monotonic() < self._until
+        return self._tenure.active(now())
 
     def require(self) -> None:
         """Raise NotActive when this server may not change anything."""
@@ -64,16 +70,16 @@ class Lease:
                 await self._step()
             except DatabaseUnavailable as error:
                 log.warning("the lease cannot be renewed: %s", error)
-            if self._fence is not None and not self.active:
+            if self._tenure.over(now()):
                 await self.step_down("the lease ran out")
             await self._pause()
 
     async def step_down(self, why: str) -> None:
         """Stop being the active server: somebody else is, or may be."""
-        if self._fence is None:
+        if self._tenure.fence is None:
             return
         log.warning("no longer the active server: %s", why)
-        self._fence = None
+        self._tenure = Tenure()
         await self._lost()
 
     def doubt(self) -> None:
@@ -85,14 +91,14 @@ class Lease:
 
     async def _pause(self) -> None:
         self._doubted.clear()
-        seconds = self._settings.renew_seconds if self._fence is not None else FREE_SECONDS
+        seconds = FREE_SECONDS if self._tenure.fence is None else self._settings.renew_seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._doubted.wait()
 
     async def release(self) -> None:
         """Give it back, so that another server takes over at once."""
-        fence, self._fence = self._fence, None
+        fence, self._tenure = self._tenure.fence, Tenure()
         if fence is None:
             return
         try:
@@ -102,16 +108,19 @@ class Lease:
             log.warning("the lease ends by itself in %s s: %s", self._settings.seconds, error)
 
     async def _step(self) -> None:
-        asked = time.monotonic()
+        asked, seconds = now(), self._settings.seconds
         async with self._database.connection() as c:
-            if self._fence is not None:
-                if not await store.update_lease(c, self._holder, self._fence, self._settings.seconds):
+            if self._tenure.fence is not None:
+                if await store.update_lease(c, self._holder, self._tenure.fence, seconds):
+                    self._tenure = self._tenure.renewed(asked, seconds)
+                else:
                     await self.step_down("another server has taken the lease")
-                    return
-                self._until = asked + self._settings.seconds
                 return
-            fence = await store.claim_lease(c, self._holder, self._settings.seconds)
-        if fence is not None:
-            self._fence, self._until = fence, asked + self._settings.seconds
-            log.info("this is the active server now, fencing number %d", fence)
-            await self._gained(fence)
+            stale = self._tenure.stale(asked, seconds)
+            fence = await store.claim_lease(c, self._holder, seconds, stale)
+            if fence is None:
+                self._tenure = self._tenure.saw(await store.get_mark(c), now())
+                return
+        self._tenure = self._tenure.claimed(fence, asked, seconds)
+        log.info("this is the active server now, fencing number %d", fence)
+        await self._gained(fence)

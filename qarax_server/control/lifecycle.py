@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from qarax_server.control import files, history, settling, transitions
+from qarax_server.control import decisions, files, history, settling, transitions
 from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
 from qarax_server.database import Transaction
@@ -169,7 +169,9 @@ async def _perform_or_fail(core: Core, operation: Operation, vm: Vm, host: Host)
     try:
         return await perform(core, operation, vm, host)
     except QaraxError as error:
-        if is_refusal(error):
+        if error.code == "stop_cancelled":
+            await settling.cancel(core, operation, decisions.STILL_ON)
+        elif is_refusal(error):
             await settling.fail(core, operation, error.message)
         if isinstance(error, NotFound):
             raise _missing(error) from error

@@ -17,7 +17,7 @@ from qarax_server.control.core import Core
 from qarax_server.control.inbox import Inbox
 from qarax_server.control.reconciler import Reconciler
 from qarax_server.control.tasks import end
-from qarax_server.errors import DatabaseUnavailable, QaraxError
+from qarax_server.errors import DatabaseUnavailable, NodeUnavailable, NodeUntrusted, QaraxError
 from qarax_server.models import Host, NodeEvent, NodeFacts, Observation, Removed, Snapshot
 from qarax_server.store import hosts
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TOUCH_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
+CAUSES = {"refused": ": connection refused", "cannot be resolved": ": the name cannot be resolved"}
 
 
 class Watcher:
@@ -47,15 +48,15 @@ class Watcher:
             except DatabaseUnavailable as error:
                 log.warning("what host %s says cannot be written: %s", self.host.name, error)
             except QaraxError as error:
-                await self._failed(error.message)
+                await self._failed(await self._core.nodes.explain(self.host, error))
             except TimeoutError:
                 await self._core.nodes.reset(self.host.id)
-                await self._failed("it fell silent")
+                await self._failed(NodeUnavailable("it fell silent"))
             await asyncio.sleep(self._settings.reconnect_seconds * random.uniform(0.2, 1.0))  # noqa: S311 - jitter
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
-        client = self._core.nodes.of(self.host)
+        client = await self._core.nodes.dial(self.host)
         async with asyncio.timeout(self._settings.call_seconds) as silence:
             stream = client.watch(self._settings.heartbeat_seconds)
             async with contextlib.aclosing(stream):
@@ -84,15 +85,17 @@ class Watcher:
             await self._reconciler.take_facts(self.host, event)
         return True
 
-    async def _failed(self, why: str) -> None:
-        """Call the host unknown once its node has been silent for long enough."""
-        if time.monotonic() - self.heard_at >= self._settings.silence_seconds:
+    async def _failed(self, error: QaraxError) -> None:
+        """Call the host unknown: at once when another is there, else when it was silent for long enough."""
+        untrusted = isinstance(error, NodeUntrusted)
+        if untrusted or time.monotonic() - self.heard_at >= self._settings.silence_seconds:
             where = f"{self.host.address}:{self.host.port}"
-            refused = ": connection refused" if "refused" in why.lower() else ""
+            why = next((sentence for word, sentence in CAUSES.items() if word in error.message.lower()), "")
+            silent = f"its node does not answer at {where}{why}"
             try:
-                await self._reconciler.lose(self.host, f"its node does not answer at {where}{refused}")
-            except QaraxError as error:
-                log.warning("that host %s is away cannot be written: %s", self.host.name, error)
+                await self._reconciler.lose(self.host, f"{where}: {error.message}" if untrusted else silent)
+            except QaraxError as failure:
+                log.warning("that host %s is away cannot be written: %s", self.host.name, failure)
                 return
         self.answered.set()
 

@@ -6,13 +6,14 @@ boot source, the disks' objects, room on the host, and the name.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from qarax_server.control import creation, files, history
+from qarax_server.control import claiming, files, history
 from qarax_server.control.core import Core
 from qarax_server.database import Connection, Event, Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable
-from qarax_server.models import Boot, DiskFile, Host, KeptSpec, NewVm, Observation, VmDisk
+from qarax_server.models import NAME_PATTERN, Boot, DiskFile, Host, KeptSpec, NewVm, Observation, VmDisk
 from qarax_server.nodes.kept_spec import get_spec
 from qarax_server.store import hosts, orphans, vms
 
@@ -40,13 +41,14 @@ async def delete(core: Core, host_id: str, vm_id: str) -> None:
     await core.tasks.finish(_delete(core, host_id, vm_id))
 
 
-async def adopt(core: Core, host_id: str, vm_id: str) -> str:
-    """Make an orphan a VM of this control plane and return that VM's JSON text.
+async def adopt(core: Core, host_id: str, vm_id: str, *, name: str | None = None) -> str:
+    """Make an orphan a VM of this control plane, perhaps by another name, and return that VM's JSON text.
 
     Raises:
         NotFound: the host has no such orphan.
         Conflict: a VM with its id or name is known already.
-        Invalid: something that its spec names is not here; the message says what to make first.
+        Invalid: something that its spec names is not here, and the message says what to make first; or its
+            spec breaks a rule.
         NodeUnavailable: its host does not answer.
     """
     async with core.database.connection() as c:
@@ -54,6 +56,8 @@ async def adopt(core: Core, host_id: str, vm_id: str) -> str:
         host = await _reachable(c, host_id)
     node = core.nodes.of(host)
     kept, observed = await get_spec(node, vm_id), await node.get_vm(vm_id)
+    kept = replace(kept, new=replace(kept.new, name=name or kept.new.name))
+    _check(kept.new)
     async with core.database.transaction() as tx:
         new = await _resolve(core, tx, host, kept)
         await _claim(core, tx, host, new)
@@ -82,6 +86,22 @@ async def _reachable(c: Connection, host_id: str) -> Host:
     if not host.reachable:
         raise NodeUnavailable(f"host {host.name} does not answer: {host.status_reason or 'try again later'}")
     return host
+
+
+def _check(new: NewVm) -> None:
+    """Hold what a node says to the rules that a client's body is held to."""
+    if not re.fullmatch(NAME_PATTERN.removesuffix("$"), new.name):
+        raise Invalid(
+            f"{new.name!r} cannot be a VM's name: adopt it with ?name= and 1 to 63 letters, digits, '.', '_' "
+            "or '-'",
+            code="bad_name",
+        )
+    if not (1 <= new.boot_vcpus <= new.max_vcpus and new.memory_size > 0):
+        raise Invalid(
+            f"its node keeps a spec that cannot be: {new.boot_vcpus} of {new.max_vcpus} vCPUs, "
+            f"{new.memory_size} bytes of memory",
+            code="bad_spec",
+        )
 
 
 async def _resolve(core: Core, tx: Transaction, host: Host, kept: KeptSpec) -> NewVm:
@@ -124,14 +144,14 @@ async def _claim(core: Core, tx: Transaction, host: Host, new: NewVm) -> None:
         tx,
         host.id,
         vcpus=new.boot_vcpus,
-        memory=creation.memory_of(new),
+        memory=claiming.memory_of(new),
         cpu_overcommit=limits.cpu_overcommit,
         memory_overcommit=limits.memory_overcommit,
     )
     if not claimed:
         raise Invalid(
             f"host {host.name} is not up or has no room for {new.boot_vcpus} vCPUs and "
-            f"{creation.memory_of(new)} bytes: make room, then adopt again",
+            f"{claiming.memory_of(new)} bytes: make room, then adopt again",
             code="no_host_fits",
         )
 

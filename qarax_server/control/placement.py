@@ -1,6 +1,6 @@
 """Which host gets a VM: hosts and needs in, a table of verdicts out. No I/O.
 
-Rules, in this order: the host is up; the pools of kernel and disks are there; it offers a usable driver; the
+Rules, in this order: the host is up; its kernel and disks are there; it offers a usable driver; the
 memory is free; the CPUs are free. Of the hosts that fit, the one left with the largest free share of memory
 and CPUs wins, the name deciding between equals. `creation` claims what was decided here, and asks again when
 somebody else was faster. `verdicts` writes the table in words.
@@ -8,12 +8,12 @@ somebody else was faster. `verdicts` writes the table in words.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qarax_server.control.verdicts import Judged, Needs, Rules, explain
+from qarax_server.control.survey import Field, Room, Survey
+from qarax_server.control.verdicts import Needs, Rules, explain
 from qarax_server.models import Candidate
 from qarax_server.settings import Placement as Limits
 
@@ -49,24 +49,61 @@ class Decision:
 
 def decide(hosts: Sequence[Candidate], needs: Needs, limits: Limits, *, whole: bool = False) -> Decision:
     """Apply the rules to every host and choose; `whole`: with the verdict on each of them in the table."""
-    rules = Rules.of(hosts, needs, limits)
-    judged = [rules.judge(host) for host in hosts]
-    groups: dict[str, list[Judged]] = defaultdict(list)
-    for each in judged:
-        groups[each.failed or FITS].append(each)
-    fitting = groups.get(FITS, [])
-    best = min(fitting, key=lambda each: (-each.score, each.host.name)) if fitting else None
-    shown = judged if whole or len(judged) <= SHORT_TABLE else _examples(best, groups)
+    return decide_by(Survey(hosts, limits), needs, whole=whole)
+
+
+def decide_by(survey: Survey, needs: Needs, *, whole: bool = False) -> Decision:
+    """The same by a look that was taken before."""
+    rules = survey.rules(needs)
+    groups = _sorted(survey.field(rules), needs)
+    best = _emptiest(groups.get(FITS, ()), needs)
+    if whole or len(survey.rooms) <= SHORT_TABLE:
+        shown = list(survey.rooms.values())
+    else:
+        shown = _examples(best, groups)
     return Decision(
         host_id=best.host.id if best else None,
-        driver=best.driver if best else None,
-        message=_praise(best.host, len(fitting)) if best else explain(rules, groups),
-        hosts=tuple(rules.verdict(each) for each in shown),
+        driver=rules.driver(best.host.usable_drivers) if best else None,
+        message=_praise(best.host, len(groups[FITS])) if best else _why_none(survey, rules, groups),
+        hosts=tuple(rules.verdict(rules.judge(survey.candidate(room))) for room in shown),
         counts={verdict: len(group) for verdict, group in sorted(groups.items())},
     )
 
 
-def _examples(best: Judged | None, groups: Mapping[str, Sequence[Judged]]) -> list[Judged]:
+def _why_none(survey: Survey, rules: Rules, groups: Mapping[str, Sequence[Room]]) -> str:
+    judged = {rule: [rules.judge(survey.candidate(room)) for room in group] for rule, group in groups.items()}
+    return explain(rules, judged)
+
+
+def _sorted(field: Field, needs: Needs) -> dict[str, Sequence[Room]]:
+    """The hosts by the first rule that refuses them."""
+    memory, vcpus = needs.memory, needs.vcpus
+    fitting = [room for room in field.open if room.free_memory >= memory and room.free_cpus >= vcpus]
+    groups = dict(field.refused)
+    if len(fitting) < len(field.open):
+        groups["memory"] = [room for room in field.open if room.free_memory < memory]
+        groups["cpus"] = [
+            room for room in field.open if room.free_memory >= memory and room.free_cpus < vcpus
+        ]
+    groups[FITS] = fitting
+    return {rule: group for rule, group in groups.items() if group}
+
+
+def _emptiest(fitting: Sequence[Room], needs: Needs) -> Room | None:
+    """The one left with the largest free share; of equals the first by name."""
+    if not fitting:
+        return None
+    memory, vcpus = needs.memory, needs.vcpus
+    left = [
+        ((room.free_memory - memory) / room.memory + (room.free_cpus - vcpus) / room.cpus) / 2
+        for room in fitting
+    ]
+    most = max(left)
+    equals = [room for room, share in zip(fitting, left, strict=True) if share == most]
+    return min(equals, key=lambda room: room.host.name)
+
+
+def _examples(best: Room | None, groups: Mapping[str, Sequence[Room]]) -> list[Room]:
     """The chosen one first, then a few of each kind."""
     chosen = [best] if best else []
     for group in groups.values():

@@ -1,15 +1,25 @@
 """Which host answers for a pool, and what it says of the pool's files.
 
-A pool that names a host is on that one; any other is meant on every host, and who answers speaks for it.
+A pool that names a host is on that one; any other is meant on every host, and who answers speaks for it. What
+a host brings or makes in a local pool without a host of its own is on that host alone: its object says so.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from qarax_server.database import Connection, Database, Event
-from qarax_server.errors import Invalid, NodeTimeout, NodeUnavailable, NotFound, QaraxError
-from qarax_server.models import File, Host, StoragePool
+from qarax_server.errors import (
+    Invalid,
+    NodeTimeout,
+    NodeUnavailable,
+    NodeUntrusted,
+    NotFound,
+    OlderFence,
+    QaraxError,
+)
+from qarax_server.models import File, Host, StorageObject, StoragePool
 from qarax_server.nodes import files
 from qarax_server.nodes.channels import Nodes
 from qarax_server.store import storage_objects, storage_pools
@@ -22,6 +32,25 @@ MOST_ASKED = 16
 async def hosts_of(connection: Connection, pool: StoragePool) -> list[Host]:
     """List the hosts that answer and have the pool."""
     return await storage_objects.list_pool_hosts(connection, pool.id)
+
+
+def new_file(pool: StoragePool, host: Host, name: str, object_type: str, size: int) -> dict[str, Any]:
+    """The fields of the object that a file becomes which a host has just put into a pool."""
+    alone = pool.host_id is None and pool.pool_type == "local"
+    return {
+        "name": name,
+        "storage_pool_id": pool.id,
+        "object_type": object_type,
+        "size_bytes": size,
+        "config": {"path": f"{pool.path}/{name}"},
+        "parent_id": None,
+        "host_id": host.id if alone else None,
+    }
+
+
+def home_of(found: StorageObject, pool: StoragePool) -> str | None:
+    """The one host that has an object's file; None: every host that has the pool."""
+    return pool.host_id or found.host_id
 
 
 async def delete_everywhere(nodes: Nodes, hosts: list[Host], pool: StoragePool, path: str) -> int:
@@ -61,24 +90,34 @@ async def check_object_file(nodes: Nodes, hosts: list[Host], pool: StoragePool, 
     raise Invalid(sentence, code="file_missing", errors={"config.path": [sentence]})
 
 
+async def ask(nodes: Nodes, pool: StoragePool, host: Host, *, look_only: bool = False) -> files.PoolState:
+    """Ask a host about a pool; without `look_only` its directory is made when it is missing."""
+    source = str(pool.config.get("source") or "")
+    return await files.check_pool(nodes.of(host), pool.path, pool.pool_type, source, look_only=look_only)
+
+
+def blames_pool(error: QaraxError) -> bool:
+    """Tell whether a node spoke of the pool: a host that is away, or will not be told, says nothing of it."""
+    if isinstance(error, OlderFence | NodeUntrusted | NodeTimeout):
+        return False
+    return not isinstance(error, NodeUnavailable) or error.code != NodeUnavailable.code
+
+
 async def check_pool(database: Database, nodes: Nodes, pool: StoragePool, host: Host) -> None:
-    """Ask a host about a pool and write down what it says; a host that is away says nothing of it.
+    """Ask a host about a pool that it is to use, and write down what it says.
 
     Raises:
-        QaraxError: the node refuses the pool; it is in error from here on.
+        QaraxError: the node refuses the pool, which is in error from here on; or it is away.
     """
-    source = str(pool.config.get("nfs_source") or "")
     try:
-        state = await files.check_pool(nodes.of(host), pool.path, pool.pool_type, source)
-    except NodeUnavailable as error:
-        if error.code != NodeUnavailable.code:  # the node itself said so
+        state = await ask(nodes, pool, host)
+    except QaraxError as error:
+        if blames_pool(error):
             await settle(database, pool, f"host {host.name}: {error.message}")
         raise
-    except QaraxError as error:
-        # silence about one pool while the host answers otherwise: its storage stalls
-        await settle(database, pool, f"host {host.name}: {error.message}")
-        raise
-    await settle(database, pool, None, state.capacity_bytes)
+    # what another host has to say against the pool stands until that host is asked again
+    if pool.status != "error" or (pool.status_reason or "").startswith(f"host {host.name}: "):
+        await settle(database, pool, None, state.capacity_bytes)
 
 
 async def settle(
@@ -93,17 +132,3 @@ async def settle(
         if await storage_pools.settle_storage_pool(tx, pool.id, status, trouble, capacity_bytes):
             message = f"storage pool {pool.name}: {trouble or 'its directory is in order'}"
             tx.record(Event("check", "storage_pool", pool.id, pool.name, message, before=before))
-
-
-async def check_all(database: Database, nodes: Nodes) -> None:
-    """Ask about every pool in use, on one host each; the status of those that answer nothing stays."""
-    async with database.connection() as connection:
-        pools = await storage_pools.list_storage_pools_to_check(connection)
-        hosts = {pool.id: await hosts_of(connection, pool) for pool in pools}
-    for pool in pools:
-        if not hosts[pool.id]:
-            continue
-        try:
-            await check_pool(database, nodes, pool, hosts[pool.id][0])
-        except QaraxError as error:
-            log.info("storage pool %s: %s", pool.name, error)

@@ -8,14 +8,14 @@ each change. One statement writes all VMs of a host; an older observation never 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from qarax_server import caller
 from qarax_server.control import creation, decisions, history, lifecycle, settling
 from qarax_server.control.core import Core
 from qarax_server.database import Event, Transaction
 from qarax_server.errors import NotFound, QaraxError
-from qarax_server.models import Host, NodeFacts, Observation, Snapshot
+from qarax_server.models import Host, NodeFacts, Observation, Operation, Snapshot
 from qarax_server.store import hosts, operations, orphans, vms
 from qarax_server.store.operations import Open
 from qarax_server.store.vms import Change
@@ -35,21 +35,22 @@ class Reconciler:
         """Write a host's whole state; False when another node answers there than the known one."""
         async with self._core.database.transaction() as tx:
             known = await hosts.lock_host(tx, host.id)
-            if known.node_id not in {None, snapshot.facts.node_id}:
+            if decisions.is_impostor(known.node_id, snapshot.facts.node_id):
                 await self._misidentified(tx, known, snapshot.facts.node_id)
                 return False
             before = await tx.snapshot("host", host.id)
             shown = {} if known.reachable else await vms.list_documents(tx, host.id)
             changes = await vms.update_observed(tx, [(host.id, seen) for seen in snapshot.vms])
             await hosts.update_reachable(tx, host.id, snapshot.facts)
-            if not known.reachable or known.boot_id != snapshot.facts.boot_id:
-                message = f"the node of host {host.name} answers"
-                tx.record(Event("observe", "host", host.id, host.name, message, before=before))
+            if news := _news(known, snapshot.facts):
+                tx.record(Event("observe", "host", host.id, host.name, news, before=before))
             _record_shown(tx, shown, changes)
-            await self._note_strangers(tx, host, snapshot)
-        present = {seen.vm_id for seen in snapshot.vms}
-        await self.check_absent(host, present)
-        await self._tell_tombstones(host, present)
+            found = await self._compare(tx, host, snapshot)
+            await self._note_strangers(tx, host, found.strangers)
+        for sentence in snapshot.strangers:
+            log.warning("host %s: %s", host.name, sentence)
+        await self._check_missing(host, found.missing)
+        await self._tell_deleted(host, found)
         return True
 
     async def lose(self, host: Host, reason: str) -> None:
@@ -95,15 +96,6 @@ class Reconciler:
             async with self._core.database.transaction() as tx:
                 history.record_observed(tx, await vms.update_absent(tx, host.id, [vm_id], GONE))
 
-    async def check_absent(self, host: Host, present: set[str]) -> None:
-        """Ask the node once more for each VM that it did not list, then write which ones it does not have."""
-        async with self._core.database.connection() as c:
-            missing = [vm_id for vm_id in await vms.list_vms_of_host(c, host.id) if vm_id not in present]
-        gone = [vm_id for vm_id in missing if await self._look(host, vm_id) is None]
-        if gone:
-            async with self._core.database.transaction() as tx:
-                history.record_observed(tx, await vms.update_absent(tx, host.id, gone, GONE))
-
     async def settle_open(self) -> None:
         """Settle the operations that nobody works on and whose host answers."""
         async with self._core.database.connection() as c:
@@ -135,6 +127,8 @@ class Reconciler:
             elif isinstance(decision, decisions.Fail):
                 seen = (host.id, observed) if observed else None
                 await settling.fail(self._core, operation, decision.reason, seen)
+            elif isinstance(decision, decisions.Cancel):
+                await self._take_back(operation, host, observed, decision.reason)
         except QaraxError as error:
             log.warning("%s of %s stays open: %s", operation.action, operation.subject_name, error)
         finally:
@@ -153,6 +147,16 @@ class Reconciler:
             shorter = lifecycle.with_grace(operation, int(left.seconds_left))
             observed = await lifecycle.perform(self._core, shorter, vm, host)
             await settling.succeed(self._core, operation, host.id, observed)
+
+    async def _take_back(
+        self, operation: Operation, host: Host, observed: Observation | None, reason: str
+    ) -> None:
+        if operation.action == "create":
+            await self._core.nodes.of(host).delete_vm(operation.subject_id)
+            await settling.undo_creation(self._core, operation, host.id, reason, status="cancelled")
+        else:
+            seen = (host.id, observed) if observed else None
+            await settling.cancel(self._core, operation, reason, seen)
 
     async def _look(self, host: Host, vm_id: str) -> Observation | None:
         try:
@@ -190,25 +194,43 @@ class Reconciler:
                 message = f"orphan {seen.name} on host {host.name}: found"
                 tx.record(Event("found", "orphan", seen.vm_id, seen.name, message))
 
-    async def _note_strangers(self, tx: Transaction, host: Host, snapshot: Snapshot) -> None:
-        homes = await vms.list_vm_hosts(tx, [seen.vm_id for seen in snapshot.vms])
-        tombs = set(await orphans.list_tombstones(tx, host.id))
-        strange = [seen for seen in snapshot.vms if decisions.is_stranger(seen, homes, host.id, tombs)]
+    async def _compare(self, tx: Transaction, host: Host, snapshot: Snapshot) -> decisions.Comparison:
+        homes = dict.fromkeys(await vms.list_vms_of_host(tx, host.id), host.id)
+        homes |= await vms.list_vm_hosts(tx, [seen.vm_id for seen in snapshot.vms])
+        tombs = await orphans.list_tombstones(tx, host.id)
+        return decisions.compare(host.id, snapshot.vms, homes, tombs)
+
+    async def _note_strangers(self, tx: Transaction, host: Host, strange: Sequence[Observation]) -> None:
         for vm_id, name, change in await orphans.sync_orphans(tx, host.id, strange):
             message = f"orphan {name} on host {host.name}: {change}"
             tx.record(Event(change, "orphan", vm_id, name, message))
-        for sentence in snapshot.strangers:
-            log.warning("host %s: %s", host.name, sentence)
 
-    async def _tell_tombstones(self, host: Host, present: set[str]) -> None:
-        async with self._core.database.connection() as c:
-            tombs = await orphans.list_tombstones(c, host.id)
-        for vm_id, name in tombs.items():
-            if vm_id in present:
-                log.info("telling host %s that VM %s was deleted while it was away", host.name, name)
+    async def _check_missing(self, host: Host, missing: Iterable[str]) -> None:
+        """Ask the node once more for each VM that it did not list, then write which ones it does not have."""
+        gone = [vm_id for vm_id in missing if await self._look(host, vm_id) is None]
+        if gone:
+            async with self._core.database.transaction() as tx:
+                history.record_observed(tx, await vms.update_absent(tx, host.id, gone, GONE))
+
+    async def _tell_deleted(self, host: Host, found: decisions.Comparison) -> None:
+        """Bring deletions home that the node was not there for."""
+        for vm_id in found.untold | found.told:
+            if vm_id in found.untold:
+                log.info("telling host %s that VM %s was deleted while it was away", host.name, vm_id)
                 await self._core.nodes.of(host).delete_vm(vm_id)
             async with self._core.database.connection() as c:
                 await orphans.delete_tombstone(c, vm_id)
+
+
+def _news(known: Host, facts: NodeFacts) -> str:
+    """What is new about a node that answers; empty for what is known."""
+    if not known.reachable:
+        return f"the node of host {known.name} answers"
+    if known.boot_id != facts.boot_id:
+        return f"host {known.name} was booted anew"
+    if not hosts.versions_of(facts).items() <= known.versions.items():
+        return f"the node of host {known.name} is version {facts.version} now"
+    return ""
 
 
 def _record_shown(tx: Transaction, shown: Mapping[str, tuple[str, str]], changes: list[Change]) -> None:

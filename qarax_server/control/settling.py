@@ -46,7 +46,7 @@ async def succeed(core: Core, operation: Operation, host_id: str, observed: Obse
     outcome, reason = ("done", None) if operation.action != "stop" else describe_stop(observed)
     async with core.database.transaction() as tx:
         if operation.action in TELLING:
-            await vms.update_told(tx, operation.subject_id, observed.spec_digest)
+            vms.update_told(tx, operation.subject_id, observed.spec_digest)
         else:
             await vms.lock_vm(tx, operation.subject_id)
         before = await tx.snapshot("vm", operation.subject_id)
@@ -60,7 +60,10 @@ async def succeed(core: Core, operation: Operation, host_id: str, observed: Obse
             history.record_vm(
                 tx, operation.action, (operation.subject_id, operation.subject_name), message, before
             )
+            tx.tell("vm", operation.subject_id)
             reach(f"{operation.action}.settling")
+    if tx.document is not None:
+        return tx.document
     async with core.database.connection() as c:
         if settled is None:
             _check_outcome(operation, await operations.get_operation(c, operation.id))
@@ -70,20 +73,46 @@ async def succeed(core: Core, operation: Operation, host_id: str, observed: Obse
 async def fail(
     core: Core, operation: Operation, reason: str, observed: tuple[str, Observation] | None = None
 ) -> None:
-    """Settle an action that did not happen; with what was seen (host id, observation) instead, if known."""
+    """Settle an action that did not happen; with what was seen (host id, observation) instead, if known.
+
+    Raises:
+        Conflict: a stronger action had taken over.
+    """
+    message = f"{operation.action} of {operation.subject_name} failed: {reason}"
+    if not await _give_up(core, operation, ("failed", "refused", reason, message), observed):
+        async with core.database.connection() as c:
+            _check_outcome(operation, await operations.get_operation(c, operation.id))
+
+
+async def cancel(
+    core: Core, operation: Operation, reason: str, observed: tuple[str, Observation] | None = None
+) -> None:
+    """Settle an action that was taken back before it happened; with what was seen instead, if known."""
+    message = f"{operation.action} of {operation.subject_name} was cancelled: {reason}"
+    await _give_up(core, operation, ("cancelled", "cancelled", reason, message), observed)
+
+
+async def _give_up(
+    core: Core,
+    operation: Operation,
+    end: tuple[str, str, str, str],
+    observed: tuple[str, Observation] | None,
+) -> bool:
+    """End an action (status, outcome, reason, message for its VM's event); False when it had ended before."""
+    status, outcome, reason, message = end
     async with core.database.transaction() as tx:
         await vms.lock_vm(tx, operation.subject_id)
         before = await tx.snapshot("vm", operation.subject_id)
         changes = await vms.update_observed(tx, [observed] if observed else [])
-        settled = await operations.settle_operation(tx, operation.id, "failed", "refused", reason)
+        settled = await operations.settle_operation(tx, operation.id, status, outcome, reason)
         if settled is None:
             history.record_observed(tx, changes)
-            return
+            return False
         history.record_operation(tx, settled)
-        message = f"{operation.action} of {operation.subject_name} failed: {reason}"
         history.record_vm(
             tx, operation.action, (operation.subject_id, operation.subject_name), message, before
         )
+        return True
 
 
 async def forget(core: Core, operation: Operation, host_id: str, *, told: bool) -> None:
@@ -103,16 +132,19 @@ async def forget(core: Core, operation: Operation, host_id: str, *, told: bool) 
         reach("delete.settling")
 
 
-async def undo_creation(core: Core, operation: Operation, host_id: str, reason: str) -> None:
-    """Settle a creation that a node refused: row and claim go as if they had never been."""
+async def undo_creation(
+    core: Core, operation: Operation, host_id: str, reason: str, *, status: str = "failed"
+) -> None:
+    """Settle a creation that a node refused, or that was cancelled: row and claim go as if never there."""
+    how = "refused" if status == "failed" else status
     async with core.database.transaction() as tx:
         before = await _lock(tx, operation, host_id)
-        settled = await operations.settle_operation(tx, operation.id, "failed", "refused", reason)
+        settled = await operations.settle_operation(tx, operation.id, status, how, reason)
         if settled is None:
             return
         name = await _delete(tx, operation.subject_id)
         history.record_operation(tx, settled)
-        history.record_vm(tx, "create", (operation.subject_id, name), f"{name} was refused: {reason}", before)
+        history.record_vm(tx, "create", (operation.subject_id, name), f"{name} was {how}: {reason}", before)
 
 
 def busy(operation: Operation) -> Busy:

@@ -32,7 +32,7 @@ async def create(core: Core, object_id: str, new: Mapping[str, Any]) -> str:
     config["path"] = config.get("path") or f"{pool.path}/{new['name']}"
     check_inside(config["path"], pool)
     size = await pool_hosts.check_object_file(core.nodes, hosts, pool, config["path"])
-    values = {**new, "config": config, "size_bytes": new["size_bytes"] or size or 0}
+    values = {**new, "config": config, "size_bytes": new["size_bytes"] or size or 0, "host_id": None}
     async with core.database.transaction() as tx:
         await storage_objects.insert_storage_object(tx, object_id, values)
         text = await storage_objects.get_storage_object_document(tx, object_id)
@@ -54,7 +54,8 @@ async def delete(core: Core, object_id: str, *, with_file: bool) -> None:
             raise Conflict(f"storage object {found.name} is in use: {', '.join(users)}", code="in_use")
         pool = await storage_pools.get_storage_pool(tx, found.storage_pool_id)
         if with_file:
-            hosts = await pool_hosts.hosts_of(tx, pool)
+            home = pool_hosts.home_of(found, pool)
+            hosts = [host for host in await pool_hosts.hosts_of(tx, pool) if home in {None, host.id}]
             if not await pool_hosts.delete_everywhere(core.nodes, hosts, pool, found.path):
                 raise NodeUnavailable(f"no host of storage pool {pool.name} answers to remove {found.path}")
         before = await tx.snapshot("storage_object", object_id)

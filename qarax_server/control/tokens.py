@@ -10,10 +10,11 @@ import hashlib
 import hmac
 import re
 import secrets
+import uuid
 
 from qarax_server import caller
-from qarax_server.database import Database
-from qarax_server.errors import Invalid, Unauthorized
+from qarax_server.database import Database, Event, Transaction
+from qarax_server.errors import Invalid, NotFound, Unauthorized
 from qarax_server.roles import GRANTED, Role
 from qarax_server.store import tokens
 from qarax_server.store.tokens import Token
@@ -50,8 +51,38 @@ async def create(database: Database, name: str, role: Role, seconds: float | Non
     if role not in GRANTED:
         raise Invalid(f"a token's role is one of {', '.join(GRANTED)}")
     text = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-    async with database.connection() as connection:
-        return text, await tokens.insert_token(connection, name, role, digest_of(text), seconds)
+    async with database.transaction() as tx:
+        token = await tokens.insert_token(tx, name, role, digest_of(text), seconds)
+        until = f"until {token.expires_at:%Y-%m-%d %H:%M}Z" if token.expires_at else "until it is revoked"
+        _record(tx, "create", token, f"the token {name} ({role}) was made, valid {until}")
+    return text, token
+
+
+async def revoke(database: Database, name: str) -> None:
+    """Let a token in no more.
+
+    Raises:
+        NotFound: there is none of this name to revoke.
+    """
+    async with database.transaction() as tx:
+        token = await tokens.revoke_token(tx, name)
+        if token is None:
+            raise NotFound(f"no token to revoke is called {name!r}: qarax-server token list")
+        _record(tx, "revoke", token, f"the token {name} ({token.role}) was revoked")
+
+
+async def note_burst(database: Database, address: str, failures: int) -> None:
+    """Write into the flight recorder that an address failed to identify itself once too often."""
+    caller.become(caller.SERVER)
+    # an address has no id: the same one for the same address, so that its events can be found together
+    subject = str(uuid.uuid5(uuid.NAMESPACE_OID, address))
+    message = f"{failures} requests of {address} within a minute had no valid token: refused until it is over"
+    async with database.transaction() as tx:
+        tx.record(Event("refuse", "token", subject, address, message))
+
+
+def _record(tx: Transaction, action: str, token: Token, message: str) -> None:
+    tx.record(Event(action, "token", token.id, token.name, message))
 
 
 async def identify(database: Database, text: str) -> Token:

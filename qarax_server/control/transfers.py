@@ -218,14 +218,7 @@ async def _check_free(tx: Transaction, pool: StoragePool, name: str) -> None:
 
 async def _complete(tx: Transaction, transfer: Transfer, pool: StoragePool, host: Host, size: int) -> None:
     object_id = str(uuid.uuid4())
-    new = {
-        "name": transfer.name,
-        "storage_pool_id": pool.id,
-        "object_type": transfer.object_type,
-        "size_bytes": size,
-        "config": {"path": f"{pool.path}/{transfer.name}"},
-        "parent_id": None,
-    }
+    new = pool_hosts.new_file(pool, host, transfer.name, transfer.object_type, size)
     before = await tx.snapshot("transfer", transfer.id)
     await storage_objects.insert_storage_object(tx, object_id, new)
     await transfers.complete_transfer(tx, transfer.id, object_id, size)

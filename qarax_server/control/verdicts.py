@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from qarax_server.models import Candidate
@@ -15,12 +16,12 @@ SIMULATED = "simulated"
 
 @dataclass(frozen=True)
 class Needs:
-    """What a VM asks of a host. `pools`: name of each pool that exists on one host only → that host's id."""
+    """What a VM asks of a host. `files`: path of each file that is on one host only → that host's id."""
 
     vcpus: int
     memory: int
     driver: str | None = None
-    pools: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Judged(NamedTuple):
@@ -32,6 +33,14 @@ class Judged(NamedTuple):
     score: float
 
 
+def room(has: int, ratio: float) -> int:
+    """How much of so many bytes or CPUs may be promised, to the last one what `claim_host` allows.
+
+    The ratio is the decimal number that the settings name, as it is for PostgreSQL, not its nearest double.
+    """
+    return int(has * Decimal(str(ratio)))
+
+
 class Rules:
     """What one VM needs, ready to be held against many hosts."""
 
@@ -39,39 +48,32 @@ class Rules:
         self.needs = needs
         self._limits = limits
         self._simulated = simulated or needs.driver == SIMULATED
-        self._homes = frozenset(needs.pools.values())
+        self._homes = frozenset(needs.files.values())
         self._drivers: dict[tuple[str, ...], str | None] = {}
+        self._rooms: dict[tuple[int, int], tuple[int, int]] = {}
 
-    @classmethod
-    def of(cls, hosts: Sequence[Candidate], needs: Needs, limits: Limits) -> Rules:
-        """A simulation is a candidate only where all is one."""
-        offered = {driver for drivers in {host.usable_drivers for host in hosts} for driver in drivers}
-        return cls(needs, limits, simulated=offered <= {SIMULATED})
+    def standing(self, host: Candidate) -> str:
+        """Name the first rule that refuses a host to every VM that asks for the same; empty: none does."""
+        if host.status != "up":
+            return "up"
+        if self._homes and self._homes != {host.id}:
+            return "files"
+        return "driver" if self.driver(host.usable_drivers) is None else ""
 
     def judge(self, host: Candidate) -> Judged:
         """Apply the rules in their order."""
         needs = self.needs
-        memory, cpus = self._room(host)
+        memory, cpus = self.room(host)
         free_memory = memory - host.allocated_memory_bytes - needs.memory
         free_cpus = cpus - host.allocated_vcpus - needs.vcpus
-        driver = self._driver(host.usable_drivers)
-        failed = ""
-        if host.status != "up":
-            failed = "up"
-        elif self._homes and self._homes != {host.id}:
-            failed = "pool"
-        elif driver is None:
-            failed = "driver"
-        elif free_memory < 0:
-            failed = "memory"
-        elif free_cpus < 0:
-            failed = "cpus"
-        return Judged(host, failed, driver, (free_memory / max(memory, 1) + free_cpus / max(cpus, 1)) / 2)
+        failed = self.standing(host) or ("memory" if free_memory < 0 else "cpus" if free_cpus < 0 else "")
+        score = (free_memory / max(memory, 1) + free_cpus / max(cpus, 1)) / 2
+        return Judged(host, failed, self.driver(host.usable_drivers), score)
 
     def verdict(self, judged: Judged) -> dict[str, Any]:
         """Every rule with its numbers."""
         host, needs = judged.host, self.needs
-        memory, cpus = self._room(host)
+        memory, cpus = self.room(host)
         fits = not judged.failed
         return {
             "host_id": host.id,
@@ -81,18 +83,24 @@ class Rules:
             "score": round(judged.score, 6) if fits else None,
             "rules": [
                 _up(host),
-                *(_pool(host, name, home) for name, home in sorted(needs.pools.items())),
+                *(_file(host, path, home) for path, home in sorted(needs.files.items())),
                 _driver(host, needs.driver, judged.driver),
                 _enough("memory", needs.memory, memory - host.allocated_memory_bytes, "bytes of memory"),
                 _enough("cpus", needs.vcpus, cpus - host.allocated_vcpus, "vCPUs"),
             ],
         }
 
-    def _room(self, host: Candidate) -> tuple[int, int]:
-        limits = self._limits
-        return int(host.memory_bytes * limits.memory_overcommit), int(host.cpus * limits.cpu_overcommit)
+    def room(self, host: Candidate) -> tuple[int, int]:
+        """How much memory and how many CPUs of a host may be promised."""
+        has = host.memory_bytes, host.cpus
+        if has not in self._rooms:
+            self._rooms[has] = (
+                room(host.memory_bytes, self._limits.memory_overcommit),
+                room(host.cpus, self._limits.cpu_overcommit),
+            )
+        return self._rooms[has]
 
-    def _driver(self, usable: tuple[str, ...]) -> str | None:
+    def driver(self, usable: tuple[str, ...]) -> str | None:
         """Take the wanted driver, else the first of `PREFERRED`; a simulation only when all is one."""
         if usable not in self._drivers:
             names = {name for name in usable if self._simulated or name != SIMULATED}
@@ -110,7 +118,9 @@ def explain(rules: Rules, groups: Mapping[str, Sequence[Judged]]) -> str:
         return "no host is up: set one up with PATCH /hosts/{id}, or see why its node does not answer"
     common, group = max(up.items(), key=lambda item: len(item[1]))
     closest = rules.verdict(max(group, key=_free(common)))
-    failed = next(rule for rule in closest["rules"] if not rule["passed"])
+    failed = next((rule for rule in closest["rules"] if not rule["passed"]), None)
+    if failed is None:  # closed since the look: it did not keep what it promised, and a new look says why
+        return "no host fits at this moment: try again"
     remedy = _REMEDIES[common].format(**failed)
     count = sum(map(len, up.values()))
     return f"no host fits: {remedy} (of {count} hosts up, {len(group)} fail here)"
@@ -125,7 +135,7 @@ def _free(rule: str) -> Any:
 
 
 _REMEDIES = {
-    "pool": "storage pool {needed} is on another host",
+    "files": "{needed} is on another host: make room there, or bring it to a pool that more hosts have",
     "driver": "no usable driver for {needed}; usable: {available}",
     "memory": "{needed} bytes of memory needed, at most {available} free; ask for less or add a host",
     "cpus": "{needed} vCPUs needed, at most {available} free; ask for fewer or add a host",
@@ -137,10 +147,10 @@ def _up(host: Candidate) -> dict[str, Any]:
     return _rule("up", host.status == "up", "up", host.status, f"the host is {host.status}{reason}")
 
 
-def _pool(host: Candidate, name: str, home: str) -> dict[str, Any]:
+def _file(host: Candidate, path: str, home: str) -> dict[str, Any]:
     here = home == host.id
-    sentence = f"storage pool {name} is {'here' if here else 'on another host'}"
-    return _rule("pool", here, name, name if here else None, sentence)
+    sentence = f"{path} is {'here' if here else 'on another host'}"
+    return _rule("files", here, path, path if here else None, sentence)
 
 
 def _driver(host: Candidate, wanted: str | None, chosen: str | None) -> dict[str, Any]:

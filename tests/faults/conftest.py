@@ -1,4 +1,4 @@
-"""The worlds of the scenarios, and the table at the end."""
+"""The worlds of the scenarios, and how one is played."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import pytest
 
 from tests.faults import invariants
+from tests.faults.table import Row
 from tests.faults.world import CLOUD_HYPERVISOR, QEMU, World, world_on
 from tests.guest_image import GuestImage
 from tests.postgres import TestServer
@@ -18,19 +18,6 @@ from tests.postgres import TestServer
 PARTS = ("keeper", "node", "server")
 
 
-@dataclass
-class Row:
-    """One line of the table; seconds, or None where there is nothing to measure."""
-
-    name: str
-    load: str
-    outcome: str = ""
-    downtime: float | None = None
-    repair: float | None = None
-
-
-ROWS: list[Row] = []
-PASSED: dict[str, str] = {}
 Scenario = Callable[..., "contextlib.AbstractAsyncContextManager[Row]"]
 
 
@@ -76,13 +63,12 @@ async def begin(world: World) -> World:
 
 
 @pytest.fixture
-def scenario() -> Scenario:
+def scenario(request: pytest.FixtureRequest) -> Scenario:
     """A scenario is played in `async with`; it gives its row of the table and ends with the invariants."""
 
     @contextlib.asynccontextmanager
     async def play(world: World, name: str, load: str, *, nodes: tuple[int, ...] = ()) -> AsyncIterator[Row]:
         row = Row(name, load)
-        ROWS.append(row)
         began = time.monotonic()
         try:
             yield row
@@ -90,31 +76,10 @@ def scenario() -> Scenario:
         except BaseException as error:
             row.outcome = f"FAILED: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
             raise
-        row.repair = settled if row.repair is None else row.repair
-        row.outcome = row.outcome or f"all hold, in {time.monotonic() - began:.0f} s"
+        else:
+            row.repair = settled if row.repair is None else row.repair
+            row.outcome = row.outcome or f"all hold, in {time.monotonic() - began:.0f} s"
+        finally:
+            row.put_on(request.node)
 
     return play
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count each test once: its failing phase, else its call."""
-    if report.when == "call" or report.outcome == "failed":
-        PASSED[report.nodeid] = report.outcome
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table of what was played."""
-    if not ROWS:
-        return
-    terminalreporter.section("faults")
-    terminalreporter.line(f"{'scenario':<10} {'load':<34} {'down s':>7} {'repair s':>8}  outcome")
-    for row in ROWS:
-        down, repair = (f"{each:.2f}" if each is not None else "–" for each in (row.downtime, row.repair))
-        terminalreporter.line(f"{row.name:<10} {row.load:<34} {down:>7} {repair:>8}  {row.outcome[:120]}")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End with the count, after pytest's own line."""
-    if ROWS and not hasattr(config, "workerinput"):
-        outcomes = list(PASSED.values())
-        print(f"{outcomes.count('passed')} passed, {outcomes.count('failed')} failed")  # noqa: T201

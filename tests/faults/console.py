@@ -56,11 +56,15 @@ class Follower:
         async with self.world.session.ws_connect(self.world.url + path) as socket:
             async for message in socket:
                 if message.type == aiohttp.WSMsgType.BINARY:
-                    self.seen += message.data
-                    self.end += len(message.data)
+                    self.take(message.data)
                     await asyncio.sleep(self.pause)
                 elif message.type == aiohttp.WSMsgType.TEXT:
                     self._note(json.loads(message.data))
+
+    def take(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.seen += data
+        self.end += len(data)
 
     def _note(self, said: dict[str, Any]) -> None:
         if said["type"] == "offset":

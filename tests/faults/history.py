@@ -7,11 +7,11 @@ them: a database that keeps what was committed, and a node that does what it is 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from qarax_server.control import decisions, transitions
-from qarax_server.control.decisions import Fail, Succeed, TakeUp
+from qarax_server.control.decisions import Cancel, Fail, Succeed, TakeUp
 from qarax_server.models import Observation, Operation
 
 ACTIONS = ("create", "start", "stop", "pause", "resume", "reboot", "delete")
@@ -53,6 +53,7 @@ class History:
     node: Node = field(default_factory=Node)
     kept: str | None = None  # the database: the VM's status, or None
     open: str | None = None  # the running operation's action
+    cancelled: bool = False
     accepted_starts: int = 0
     acknowledged: bool | None = None  # what a client may rely on: it is there, it is gone, or neither
     trace: list[str] = field(default_factory=list)
@@ -84,7 +85,7 @@ class History:
 
     def claim(self, action: str) -> None:
         self.maybe_die()
-        self.open = action
+        self.open, self.cancelled = action, False
         self.accepted_starts += action == "start"
         if action == "create":
             self.kept = "unknown"
@@ -137,13 +138,19 @@ class History:
             return
         if self.choose.random() < 0.5:
             self.guest()
-        match decisions.settle(operation(self.open), observation(self.node.status)):
+        self.cancelled = self.cancelled or self.choose.random() < 0.1
+        left = replace(operation(self.open), cancel_requested=self.cancelled)
+        match decisions.settle(left, observation(self.node.status)):
             case TakeUp():
                 self.trace.append(f"{self.open} taken up")
                 self.carry_out(self.open)
             case Succeed():
                 self.settle(acknowledge=True)
             case Fail():
+                self.settle(acknowledge=False)
+            case Cancel():
+                self.trace.append("cancelled")
+                assert self.open in {"create", "stop"}
                 self.settle(acknowledge=False)
 
     def check(self) -> None:

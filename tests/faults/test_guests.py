@@ -11,8 +11,8 @@ import time
 import pytest
 
 from tests.faults.conftest import Scenario
-from tests.faults.world import World
-from tests.server.running import until
+from tests.faults.world import BZIMAGE, World
+from tests.server.running import patience, until
 
 long_form = pytest.mark.faults
 
@@ -31,7 +31,7 @@ async def test_f13_the_vmm_dies(world: World, scenario: Scenario, number: signal
         os.kill(pid, number)
         vm = await world.vm_is(vm_id, "shutdown")
         row.downtime = time.monotonic() - began
-        assert row.downtime <= 1 * 5
+        assert row.downtime <= 1 * 5 * patience()
         assert vm["status_reason"], vm
         assert number.name in vm["status_reason"] or str(int(number)) in vm["status_reason"], vm
         assert not list((world.state.runtime / vm_id).glob("*.sock"))
@@ -86,9 +86,9 @@ async def test_f15_a_vmm_that_hangs(world: World, scenario: Scenario) -> None:
             world.request("POST", "/vms", world.new_vm()),
         )
         assert [answer.status for answer in others] == [200, 201]
-        assert max(answer.seconds for answer in others) < 3
+        assert max(answer.seconds for answer in others) < 3 * patience()
         assert paused.status in {503, 504}, paused
-        assert paused.seconds < 15
+        assert paused.seconds < 15 * patience()
         await world.ok("POST", f"/vms/{well}/resume")
 
         async def stopped() -> bool:
@@ -104,13 +104,66 @@ async def test_f15_a_vmm_that_hangs(world: World, scenario: Scenario) -> None:
 async def test_f16_half_made(world: World, scenario: Scenario) -> None:
     async with scenario(world, "F16", "a kernel that is none, at vm.boot") as row:
         (world.state.images / "broken").write_bytes(b"\x7fELF" + bytes(4096))
-        source = await world.boot_source(kernel="broken")
-        vm_id = await world.create(boot_source_id=source)
-        before = await world.ok("GET", f"/vms/{vm_id}")
-        answer = await world.request("POST", f"/vms/{vm_id}/start")
-        assert answer.status == 422, answer
-        assert "PVH" in answer.body["message"]
+        vm_id = await world.create(boot_source_id=await world.boot_source(kernel="broken"))
+        row.outcome = await refused(world, vm_id, "PVH")
         assert world.vmms() == {}
-        after = await world.ok("GET", f"/vms/{vm_id}")
-        assert (after["status"], after["operation"]) == (before["status"], None)
-        row.outcome = answer.body["message"]
+
+
+async def refused(world: World, vm_id: str, words: str) -> str:
+    """Start a VM that cannot be started: 422 with these words, and all is as before; returns the sentence."""
+    before = await world.ok("GET", f"/vms/{vm_id}")
+    answer = await world.request("POST", f"/vms/{vm_id}/start")
+    assert answer.status == 422, answer
+    assert words in answer.body["message"], answer
+    after = await world.ok("GET", f"/vms/{vm_id}")
+    assert (after["status"], after["operation"]) == (before["status"], None)
+    assert vm_id not in world.vmms()
+    return str(answer.body["message"])
+
+
+@long_form
+async def test_f16_a_kernel_that_is_gone(world: World, scenario: Scenario) -> None:
+    async with scenario(world, "F16", "the kernel was removed") as row:
+        (world.state.images / "fleeting").write_bytes(BZIMAGE)
+        vm_id = await world.create(boot_source_id=await world.boot_source(kernel="fleeting"))
+        (world.state.images / "fleeting").unlink()
+        row.outcome = await refused(world, vm_id, "fleeting")
+
+
+@long_form
+async def test_f16_a_locked_disk(world: World, scenario: Scenario) -> None:
+    async with scenario(world, "F16", "the disk is another VM's, at vm.boot") as row:
+        source = await world.boot_source()
+        path = world.state.images / "disk.raw"
+        path.write_bytes(bytes(1 << 20))
+        pool = next(each for each in await world.ok("GET", "/storage-pools") if each["name"] == "images")
+        new = {"name": "disk", "storage_pool_id": pool["id"], "object_type": "disk", "size_bytes": 1 << 20}
+        disk = await world.ok("POST", "/storage-objects", {**new, "config": {"path": str(path)}})
+        disks = [{"storage_object_id": disk, "image_type": "raw"}]
+        holder, other = [await world.create(boot_source_id=source, disks=disks) for _ in range(2)]
+        await world.ok("POST", f"/vms/{holder}/start")
+        world.watch_guests()
+        row.outcome = await refused(world, other, "lock")
+        await world.ok("POST", f"/vms/{holder}/stop?grace=0")
+        world.expect_ended(holder)
+        assert (await world.ok("POST", f"/vms/{other}/start"))["status"] == "running"
+
+
+@long_form
+async def test_f16_vm_create_refused(world: World, scenario: Scenario) -> None:
+    async with scenario(world, "F16", "vm.create refused") as row:
+        vm_id = await world.create()
+        await world.kill("keeper")
+        await world.start("keeper", CLOUD_HYPERVISOR_STAND_IN="refuse=vm.create")
+        await until(lambda: _well(world), 20)
+        row.outcome = await refused(world, vm_id, "told to refuse vm.create")
+        await world.kill("keeper")
+        await world.start("keeper")
+        await until(lambda: _well(world), 20)
+        assert (await world.ok("POST", f"/vms/{vm_id}/start"))["status"] == "running"
+
+
+async def _well(world: World) -> bool:
+    """Whether the node has its keeper again."""
+    host = (await world.everything("/hosts"))[0]
+    return host["status"] == "up" and not host["status_reason"]

@@ -12,8 +12,10 @@ import pytest
 from tests.faults.conftest import PARTS, Scenario
 from tests.faults.proxy import Proxy
 from tests.faults.world import World
+from tests.server.running import patience
 
 pytestmark = pytest.mark.faults
+GUESTS = 3
 
 
 @pytest.fixture
@@ -38,10 +40,10 @@ async def test_f4_server_and_node_cut_apart(bare: World, proxy: Proxy, scenario:
         began = time.monotonic()
         refused = await asyncio.gather(*(world.request("POST", f"/vms/{each}/pause") for each in guests[:3]))
         assert {answer.status for answer in refused} <= {503, 504}, refused
-        assert max(answer.seconds for answer in refused) < 7.5
+        assert max(answer.seconds for answer in refused) < 5 * 1.5 * patience()
         await world.host_is(host_id, "unknown")
         row.downtime = time.monotonic() - began
-        assert row.downtime <= 15 * 1.5
+        assert row.downtime <= 15 * 1.5 * patience()
         assert {vm["status"] for vm in await world.everything("/vms")} == {"unknown"}
         other = await world.request("POST", "/vms", world.new_vm())
         assert (other.status, other.code) == (422, "no_host_fits")
@@ -49,7 +51,7 @@ async def test_f4_server_and_node_cut_apart(bare: World, proxy: Proxy, scenario:
         healed = time.monotonic()
         await world.host_is(host_id, "up")
         row.repair = time.monotonic() - healed
-        assert row.repair <= 10 * 1.5
+        assert row.repair <= 10 * 1.5 * patience()
         row.outcome = f"unknown after {row.downtime:.1f} s, calls end in {refused[0].seconds:.1f} s"
 
 
@@ -57,7 +59,7 @@ async def test_f5_a_flapping_link(bare: World, proxy: Proxy, scenario: Scenario)
     world = bare
     async with scenario(world, "F5", "1 s up, 1 s refused, for 60 s") as row:
         await world.add_host(proxy.port)
-        await world.run_vms(3)
+        await world.run_vms(GUESTS)
         world.watch_guests()
         descriptors, connections = open_files(world), proxy.connections
         sequence = (await world.events())[-1]["sequence"]
@@ -67,9 +69,13 @@ async def test_f5_a_flapping_link(bare: World, proxy: Proxy, scenario: Scenario)
             await proxy.heal()
             await asyncio.sleep(1)
         changes = await world.ok("GET", f"/events?after={sequence}")
-        assert len(changes) <= 30, "a storm of status changes"
+        turns = [each for each in changes if each["subject_type"] == "host"]
+        # ten seconds of bad luck in a row make it unknown once; more is a storm
+        assert len(turns) <= 2, [each["message"] for each in changes]
+        assert len(changes) <= len(turns) * (1 + GUESTS), [each["message"] for each in changes]
         assert open_files(world) <= descriptors + 5
         dialled = proxy.connections - connections
+        assert 10 <= dialled <= 60, "one to a second, and never all at once"
         row.outcome = f"{len(changes)} events, {dialled} connections, descriptors flat"
 
 

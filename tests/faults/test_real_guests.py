@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,6 +22,8 @@ from tests.server.running import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.qemu]
 MEMORY = 128 << 20
+LITTLE = 8 << 20
+MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 BOOT_SECONDS = 120
 GUESTS = 3
 
@@ -55,6 +60,40 @@ async def typed(world: World, vm_id: str, data: bytes) -> bool:
         await socket.send_bytes(data)
         await socket.send_json({"type": "detach"})
         return True
+
+
+@contextlib.contextmanager
+def memory_limit(pid: int, limit: int) -> Iterator[None]:
+    """What this process takes from here on is charged to a memory cgroup of its own (version 1)."""
+    group = MEMORY_GROUPS / f"qarax-{pid}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no memory cgroup of our own here: {error}")
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        group.rmdir()
+
+
+async def test_f13_the_kernel_runs_out_of_memory(qemu_world: World, scenario: Scenario) -> None:
+    """The kernel's own OOM killer ends a QEMU while its guest takes its memory."""
+    world = qemu_world
+    async with scenario(world, "F13", f"OOM killer, {LITTLE >> 20} MiB for one of 2 QEMU guests") as row:
+        other = await booted(world)
+        vm_id = await world.run_vm(memory_size=MEMORY)
+        world.watch_guests()
+        world.expect_ended(vm_id)
+        (pid, _), *_ = world.vmms()[vm_id]
+        with memory_limit(pid, LITTLE):
+            vm = await world.vm_is(vm_id, "shutdown", BOOT_SECONDS)
+            assert "SIGKILL" in vm["status_reason"], vm
+            assert "memory" in vm["status_reason"], vm
+        assert (await world.ok("GET", f"/vms/{other}"))["status"] == "running"
+        assert (await world.ok("POST", f"/vms/{vm_id}/start"))["status"] == "running"
+        row.outcome = vm["status_reason"]
 
 
 async def test_f2_everything_killed_around_real_guests(qemu_world: World, scenario: Scenario) -> None:

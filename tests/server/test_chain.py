@@ -182,6 +182,10 @@ async def test_a_vm_is_changed_and_its_claim_with_it(plane: ControlPlane, node: 
     }
     vm = await plane.ok("PATCH", f"/vms/{vm_id}", changes)
     assert {name: vm[name] for name in changes} == changes
+    topology = {"threads_per_core": 2, "cores_per_die": 1, "dies_per_package": 1, "packages": 1}
+    assert (await plane.ok("PATCH", f"/vms/{vm_id}", {"cpu_topology": topology}))["cpu_topology"] == topology
+    status, answer, _ = await plane.request("PATCH", f"/vms/{vm_id}", {"max_vcpus": 4})
+    assert (status, list(answer["errors"])) == (422, ["cpu_topology"])
     host = await plane.ok("GET", f"/hosts/{host_id}")
     assert (host["allocated_vcpus"], host["allocated_memory_bytes"]) == (2, 128 * 2**20)
     await plane.ok("POST", f"/vms/{vm_id}/start")

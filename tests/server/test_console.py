@@ -89,6 +89,51 @@ async def test_a_socket_tells_the_offset_and_takes_input(plane: ControlPlane, no
         assert (await until(refused))["type"] == "error"
 
 
+async def next_note(socket: ClientWebSocketResponse, kind: str) -> Any:
+    """Read until a note of a kind comes."""
+    while True:
+        message = await socket.receive(timeout=5)
+        assert message.type in {WSMsgType.BINARY, WSMsgType.TEXT}, message
+        if message.type is WSMsgType.TEXT and (note := message.json())["type"] == kind:
+            return note
+
+
+async def test_a_silent_console_says_where_it_begins_and_ends_with_its_vm(
+    plane: ControlPlane, node: Node
+) -> None:
+    await plane.add_host(node)
+    vm_id = await plane.add_vm()
+    async with plane.session.ws_connect(f"{plane.url}/vms/{vm_id}/console") as socket:
+        assert await next_note(socket, "offset") == {"type": "offset", "offset": 0}
+        await plane.ok("DELETE", f"/vms/{vm_id}")
+        assert (await socket.receive(timeout=5)).type is WSMsgType.CLOSE
+
+
+async def test_a_socket_that_does_not_follow_ends_with_what_is_there(plane: ControlPlane, node: Node) -> None:
+    vm_id = await running(plane, node)
+    url = f"{plane.url}/vms/{vm_id}/console?oldest&follow=false"
+    async with plane.session.ws_connect(url) as socket:
+        seen = b"".join([message.data async for message in socket if message.type is WSMsgType.BINARY])
+    assert seen.decode() == await plane.ok("GET", f"/vms/{vm_id}/console")
+
+
+async def test_input_is_given_back_taken_over_and_never_lost_silently(
+    plane: ControlPlane, node: Node
+) -> None:
+    vm_id = await running(plane, node)
+    away = {"type": "input", "attached": False, "holder": ""}
+    async with plane.session.ws_connect(f"{plane.url}/vms/{vm_id}/console") as socket:
+        await socket.send_bytes(b"nobody is attached")
+        assert await next_note(socket, "input") == away
+        await socket.send_json({"type": "attach"})
+        assert (await next_note(socket, "input"))["attached"] is True
+        await socket.send_json({"type": "detach"})
+        assert await next_note(socket, "input") == away
+        for nonsense in ("[]", '{"type": []}', '{"type": "detatch"}', "7", "{"):
+            await socket.send_str(nonsense)
+            assert (await next_note(socket, "error"))["message"].startswith("not understood")
+
+
 async def test_a_console_of_nothing(plane: ControlPlane) -> None:
     missing = "00000000-0000-4000-8000-000000000000"
     assert (await plane.request("GET", f"/vms/{missing}/console"))[0] == 404

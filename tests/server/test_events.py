@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 
 from qarax_server.control.feed import BACKLOG, Subscription
 from qarax_server.store.events import Row
-from tests.server.running import ControlPlane, Node
+from tests.server.running import ControlPlane, Node, start_control_plane, until
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -44,7 +44,10 @@ async def test_a_stream_begins_now_and_misses_nothing(plane: ControlPlane, node:
         assert response.content_type == "text/event-stream"
         stream = frames(response)
         hello = await anext(stream)
-        assert (hello["event"], hello["data"]) == ("hello", {"sequence": newest})
+        assert (hello["event"], hello["data"]) == (
+            "hello",
+            {"sequence": newest, "newest": newest, "oldest": 1},
+        )
         vm_id = await plane.add_vm()
         await plane.ok("POST", f"/vms/{vm_id}/start")
         await plane.ok("DELETE", f"/vms/{vm_id}")
@@ -90,7 +93,7 @@ async def test_a_reader_that_comes_back_goes_on_where_it_was(plane: ControlPlane
     headers = {**STREAM, "Last-Event-ID": str(last)}
     async with plane.session.get(plane.url + "/events", headers=headers) as response:
         stream = frames(response)
-        assert (await anext(stream))["data"] == {"sequence": last}
+        assert (await anext(stream))["data"]["sequence"] == last
         await plane.ok("POST", f"/vms/{vm_id}/start")
         everything = await plane.ok("GET", f"/events?after={last}")
         seen = await take(stream, len(everything))
@@ -141,3 +144,25 @@ async def test_many_readers_and_many_writers_agree(plane: ControlPlane) -> None:
     )
     expected = [event["sequence"] for event in await plane.ok("GET", "/events")]
     assert all(seen == expected for seen in await asyncio.gather(*readers))
+
+
+async def test_history_is_kept_for_the_configured_time(plane: ControlPlane, node: Node) -> None:
+    """A server forgets when it starts, and every hour from then on."""
+    host_id = await plane.add_host(node)
+    await plane.ok("POST", f"/vms/{await plane.add_vm()}/start")
+    days = plane.server.settings.retention.events_days
+    async with plane.server.core.database.connection() as c:
+        await c.execute("UPDATE events SET occurred_at = now() - make_interval(days => %(days)s)", days=days)
+        await c.execute("UPDATE operations SET ended_at = now() - make_interval(days => %(days)s)", days=days)
+    await plane.ok("PATCH", f"/hosts/{host_id}", {"host_user": "other"})
+    another = await start_control_plane(plane.server.settings, "another", wait=False)
+    try:
+
+        async def forgotten() -> bool:
+            return len(await plane.ok("GET", "/events")) == 1
+
+        await until(forgotten)
+        assert [event["subject_id"] for event in await plane.ok("GET", "/events")] == [host_id]
+        assert await plane.ok("GET", "/operations") == []
+    finally:
+        await another.stop()

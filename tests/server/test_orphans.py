@@ -85,12 +85,30 @@ async def test_what_is_missing_for_an_adoption_is_named(
     await plane.add_vm("vm-1")
     status, answer, _ = await plane.request("POST", adopt)
     assert (status, answer["code"]) == (409, "vms_name_taken"), answer
+    assert (await plane.request("POST", f"{adopt}?name=-x"))[0] == 422
     other = next(vm for vm in await plane.ok("GET", "/vms") if vm["name"] == "vm-1")
     await plane.ok("DELETE", f"/vms/{other['id']}")
     vm = await plane.ok("POST", adopt)
     assert (vm["boot_source_id"], vm["disks"]) == (new_source_id, before["disks"])
     host = await plane.ok("GET", f"/hosts/{host_id}")
     assert host["allocated_vcpus"] == 1
+
+
+async def test_an_orphan_whose_name_breaks_the_rules_is_adopted_by_another(
+    plane: ControlPlane, node: Node
+) -> None:
+    host_id = await plane.add_host(node)
+    vm_id = await plane.add_vm()
+    await node.kill()
+    kept = node.directory / vm_id / "spec.json"
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "name": "[/] no name"}))
+    await node.start()
+    await lose_vm(plane, vm_id)
+    adopt = f"/hosts/{host_id}/orphans/{vm_id}/adopt"
+    status, answer, _ = await plane.request("POST", adopt)
+    assert (status, answer["code"]) == (422, "bad_name"), answer
+    assert "?name=" in answer["message"]
+    assert (await plane.ok("POST", f"{adopt}?name=found-again"))["name"] == "found-again"
 
 
 async def test_an_ignored_orphan_stays_and_a_deleted_one_goes(plane: ControlPlane, node: Node) -> None:
@@ -141,3 +159,23 @@ async def test_a_changed_shape_is_no_drift(plane: ControlPlane, node: Node) -> N
     await node.start()
     await vm_with(plane, vm_id, status="shutdown")
     assert "another spec" not in ((await plane.vm(vm_id))["status_reason"] or "")
+
+
+async def test_a_node_learns_of_autostart_at_once(plane: ControlPlane, node: Node) -> None:
+    await plane.add_host(node)
+    vm_id = await plane.add_vm()
+    await plane.ok("POST", f"/vms/{vm_id}/start")
+    kept = node.directory / vm_id / "spec.json"
+    for wish in (True, False):
+        vm = await plane.ok("PATCH", f"/vms/{vm_id}", {"autostart": wish})
+        assert (vm["autostart"], vm["status"], vm["status_reason"]) == (wish, "running", None)
+        assert json.loads(kept.read_text()).get("autostart", False) is wish
+    events = await plane.ok("GET", f"/events?subject_id={vm_id}")
+    assert not any("another spec" in event["message"] for event in events)
+    await node.kill()
+    vm = await plane.ok("PATCH", f"/vms/{vm_id}", {"autostart": True})  # told at the next start
+    assert vm["autostart"] is True
+    await node.start()
+    await vm_with(plane, vm_id, status="shutdown")
+    await plane.ok("POST", f"/vms/{vm_id}/start")
+    assert json.loads(kept.read_text())["autostart"] is True

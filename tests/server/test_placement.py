@@ -6,10 +6,14 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from qarax_server.control.placement import EXAMPLES, decide
-from qarax_server.control.verdicts import Needs
+from qarax_server.control.verdicts import Needs, room
+from qarax_server.database import Database
 from qarax_server.models import Candidate
 from qarax_server.settings import Placement
+from qarax_server.store import hosts
 
 LIMITS = Placement(cpu_overcommit=2.0, memory_overcommit=1.0)
 GIB = 2**30
@@ -51,7 +55,7 @@ def test_each_rule_refuses_by_itself() -> None:
     assert failing([host(usable_drivers=())], Needs(1, GIB)) == {"driver"}
     assert failing([host()], Needs(9, GIB)) == {"cpus"}
     assert failing([host(allocated_memory_bytes=8 * GIB)], Needs(1, 1)) == {"memory"}
-    assert failing([host()], Needs(1, GIB, pools={"/images": "id-other"})) == {"pool"}
+    assert failing([host()], Needs(1, GIB, files={"/images/disk": "id-other"})) == {"files"}
 
 
 def test_the_last_byte_and_the_last_cpu_are_given() -> None:
@@ -115,3 +119,23 @@ def test_a_long_table_keeps_the_chosen_host_the_counts_and_some_examples() -> No
     assert len(whole.hosts) == 1000
     assert whole.host_id == decision.host_id
     assert {each["host_id"] for each in decision.hosts} <= {each["host_id"] for each in whole.hosts}
+
+
+@pytest.mark.parametrize("ratio", [0.29, 0.57, 1.0, 1.1, 1.15, 2.3, 4.35])
+async def test_the_database_allows_to_the_last_byte_what_placement_counts(
+    database: Database, ratio: float
+) -> None:
+    host_id, has = "00000000-0000-4000-8000-000000000001", 100
+    async with database.connection() as c:
+        await c.execute(
+            "INSERT INTO hosts (id, name, address, port, host_user, status, cpus, memory_bytes)"
+            " VALUES (%(id)s, 'one', '::1', 1, 'root', 'up', %(has)s, %(has)s)",
+            id=host_id,
+            has=has,
+        )
+    most = room(has, ratio)
+    limits = {"cpu_overcommit": ratio, "memory_overcommit": ratio}
+    for vcpus, memory, allowed in ((most + 1, 1, False), (1, most + 1, False), (most, most, True)):
+        async with database.transaction() as tx:
+            claimed = await hosts.claim_host(tx, host_id, vcpus=vcpus, memory=memory, **limits)
+            assert bool(claimed) is allowed, (vcpus, memory)

@@ -42,6 +42,7 @@ class Process:
             "QARAX__MONITOR__RECONNECT_SECONDS": "0.2",
             "VM_KERNEL": str(kernel),
             "VM_INITRAMFS": "",
+            "VM_CMDLINE": "console=ttyS0",  # the default one lets a guest power itself off after 5 s
             "QARAX_FAILPOINT": failpoint,
         }
         with (self.directory / "server.log").open("ab") as log:
