@@ -1,13 +1,16 @@
 """The dashboard: theme, client, first screen, and the end of every unexpected exception.
 
-`run` opens it, `screenshot` draws one view into a file, `once` prints a list for scripts. What the operator
-sees begins in `screens/main.py`; what an action is stands in `keys.py`.
+`run` opens it, `screenshot` draws one view into a file. What the operator sees begins in `screens/main.py`;
+what an action is stands in `keys.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 from textual.worker import WorkerFailed
@@ -28,11 +30,12 @@ from qarax_tui.client.settings import ClientSettings, load_settings
 from qarax_tui.keymap import Keymap
 from qarax_tui.preferences import Preferences
 from qarax_tui.screens.guard import Guarded
+from qarax_tui.screens.later import later
 from qarax_tui.screens.main import MainScreen
 from qarax_tui.screens.palette import ActionProvider
 from qarax_tui.screens.session import Session
-from qarax_tui.screens.welcome import Welcome
 from qarax_tui.themes import DARK, SIXTEEN, THEMES
+from qarax_tui.type_ahead import TypeAhead
 
 logger = logging.getLogger("qarax")
 _SAME_FAILURE_SECONDS = 5
@@ -52,7 +55,7 @@ class Options:
     now: Callable[[], float] = time.time
 
 
-class QaraxApp(Guarded, App[int], inherit_bindings=False):
+class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
     """One operator's window on one control plane."""
 
     TITLE = "qarax"
@@ -90,6 +93,8 @@ class QaraxApp(Guarded, App[int], inherit_bindings=False):
         return SIXTEEN.name if os.environ.get("TERM", "") in _FEW_COLOURS else DARK.name
 
     async def on_mount(self) -> None:
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.leave)
         self.set_keymap(self.options.keymap.keys)
         await self.fleet.start()
         session = Session(self.api, self.fleet, self.options.keymap, self.options.now)
@@ -97,10 +102,11 @@ class QaraxApp(Guarded, App[int], inherit_bindings=False):
         for sentence in (*self.options.keymap.problems, self.options.notice):
             if sentence:
                 self.notify(sentence, timeout=10, markup=False)
+        _collect_garbage_again()
         if not self.preferences.seen:
             self.preferences.seen = True
             self._remember()
-            await self.push_screen(Welcome(self.options.keymap))
+            await self.push_screen(later("welcome:Welcome")(self.options.keymap))
 
     async def on_unmount(self) -> None:
         await self.fleet.stop()
@@ -184,20 +190,24 @@ def run(
         return 1
     folder = preferences.state_folder()
     _log_to(folder / "logs" / "dashboard.log")
-    try:
-        options = Options(
-            settings=load_settings(server_url),
-            read_only=read_only,
-            notice=notice or "",
-            theme=theme,
-            keymap=keymap.load(keymap.key_file()),
-            remembered=folder / "dashboard.json",
-        )
-        app = QaraxApp(options)
-    except ClientError as error:
-        return _refuse(error)
+    options = Options(
+        settings=load_settings(server_url),
+        read_only=read_only,
+        notice=notice or "",
+        theme=theme,
+        keymap=keymap.load(keymap.key_file()),
+        remembered=folder / "dashboard.json",
+    )
+    app = QaraxApp(options)
     app.run()
     return app.return_code or 0
+
+
+def _collect_garbage_again() -> None:
+    """The command turned it off to start fast; what was loaded until now stays for good."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _terminal_complaint() -> str:
@@ -230,23 +240,5 @@ def screenshot(
     """Draw one view of a live control plane into an SVG file; returns the exit code."""
     from qarax_tui.picture import draw  # noqa: PLC0415 - only this command needs it
 
-    try:
-        app = QaraxApp(Options(settings=load_settings(server_url), theme=theme))
-    except ClientError as error:
-        return _refuse(error)
+    app = QaraxApp(Options(settings=load_settings(server_url), theme=theme))
     return draw(app, Path(path), size, view)
-
-
-def once(server_url: str | None, noun: str, output: str) -> int:
-    """Print one list, as a table or as the API's own JSON; returns the exit code."""
-    from qarax_tui.once import print_list  # noqa: PLC0415 - only this command needs it
-
-    try:
-        return print_list(load_settings(server_url), noun, output)
-    except ClientError as error:
-        return _refuse(error)
-
-
-def _refuse(error: ClientError) -> int:
-    print(f"{error.sentence} {error.fix}".strip(), file=sys.stderr)  # noqa: T201 - there is no screen
-    return 1

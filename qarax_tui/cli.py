@@ -1,29 +1,29 @@
 """The `qarax` command: the dashboard, and the control plane of this machine (`up`, `status`, `down`).
 
-Parses and prints; what is done is in `stack/` and, imported only when the terminal is needed, in `app`.
+Parses; what is done is in `stack_commands` and in `app`, each imported only when it is wanted: a dashboard
+that is to show its first row at once cannot wait for a database library.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.settings import load_settings
-from qarax_tui.stack import down as stack_down
-from qarax_tui.stack import status as stack_status
-from qarax_tui.stack import up as stack_up
+from qarax_tui.stack.answering import answers_ok
+from qarax_tui.stack.choices import DRIVERS, NODE_PORT, NOT_RUNNING, SERVER_PORT, SIMULATED_PORT
 from qarax_tui.stack.errors import StackError
-from qarax_tui.stack.hypervisor import DRIVERS
-from qarax_tui.stack.services import answers_ok
+from qarax_tui.stack.place import chosen, say_on, state_dir
 from qarax_tui.stack.state import StateDirectory, default_path
 
-NOT_RUNNING = 3
 THEMES = ("dark", "light", "colour-blind", "16")
 THIS_MACHINE = "http://this-machine.invalid"  # what the settings say when they name no server
 INTERRUPTED = 130
@@ -51,6 +51,7 @@ DATABASE_PORT, _USERNAME, _PASSWORD, _NAME) that PostgreSQL is used and none is 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what it says, 1 with a sentence when not."""
+    os.umask(0o077)
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -95,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         help="what runs, and where its logs are",
         description=f"What runs on this machine. Exit code 0 when it is ready, {NOT_RUNNING} when not.",
     )
-    status.set_defaults(run=run_status)
+    status.set_defaults(run=run_stack, command="status")
     status.add_argument("-o", "--output", choices=["table", "json"], default="table")
     add_state_dir(status)
     down = commands.add_parser(
@@ -104,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
         description="Stops server, node, keeper and database. VMs go on, and the keeper that is their parent "
         "with them; the next `qarax up` finds them again.",
     )
-    down.set_defaults(run=run_down)
+    down.set_defaults(run=run_stack, command="down")
     down.add_argument("--vms", action="store_true", help="stop the VMs as well, power button first")
     add_state_dir(down)
     return top
@@ -119,18 +120,18 @@ def add_up(commands: Any, raw: type[argparse.HelpFormatter]) -> None:
         epilog=UP_EPILOG,
         formatter_class=raw,
     )
-    up.set_defaults(run=run_up)
-    up.add_argument("--port", type=port, metavar="N", help=f"REST API (default {stack_up.SERVER_PORT})")
-    up.add_argument("--node-port", type=port, metavar="N", help=f"this node (default {stack_up.NODE_PORT})")
+    up.set_defaults(run=run_stack, command="up")
+    up.add_argument("--port", type=port, metavar="N", help=f"REST API (default {SERVER_PORT})")
+    up.add_argument("--node-port", type=port, metavar="N", help=f"this node (default {NODE_PORT})")
     up.add_argument("--driver", choices=DRIVERS, default="auto", help="what runs the VMs (default: what can)")
     up.add_argument("--simulated-hosts", type=count, default=0, metavar="N", help="add N hosts in memory")
     up.add_argument("--simulated-vms", type=count, default=0, metavar="M", help="and fill them with M VMs")
     up.add_argument(
         "--simulated-port",
         type=port,
-        default=stack_up.SIMULATED_PORT,
+        default=SIMULATED_PORT,
         metavar="N",
-        help=f"their first port; each has its own (default {stack_up.SIMULATED_PORT})",
+        help=f"their first port; each has its own (default {SIMULATED_PORT})",
     )
     up.add_argument("--no-install", action="store_true", help="say what is missing instead of installing it")
     add_state_dir(up)
@@ -171,71 +172,25 @@ def count(text: str) -> int:
     return number
 
 
-def run_up(options: argparse.Namespace) -> int:
-    """`qarax up`."""
-    if options.simulated_vms and not options.simulated_hosts:
-        raise StackError("--simulated-vms needs --simulated-hosts: VMs live on hosts.")
-    wanted = stack_up.Options(
-        state_dir=state_dir(options),
-        port=options.port,
-        node_port=options.node_port,
-        driver=options.driver,
-        simulated_hosts=options.simulated_hosts,
-        simulated_vms=options.simulated_vms,
-        simulated_port=options.simulated_port,
-        install=not options.no_install,
-    )
-    outcome = stack_up.up(wanted, say_on(sys.stderr))
-    facts = outcome.facts
-    print(f"qarax is {'up' if outcome.started else 'already up'}: {facts.get('reason', '')}")
-    print(f"  API        {facts['server_url']}")
-    print(f"  Swagger    {facts['swagger_url']}")
-    print(f"  dashboard  qarax{chosen(options)}      status: qarax status{chosen(options)}")
-    print(f"  stop       qarax down{chosen(options)}  (VMs go on; with --vms they are stopped too)")
-    return 0
+def run_stack(options: argparse.Namespace) -> int:
+    """`qarax up`, `status` and `down`."""
+    from qarax_tui import stack_commands  # noqa: PLC0415 - with the database library it brings
 
-
-def run_status(options: argparse.Namespace) -> int:
-    """`qarax status`."""
-    found = stack_status.status(StateDirectory(state_dir(options)))
-    if options.output == "json":
-        print(json.dumps(found, indent=2))
-    else:
-        print_status(found)
-    return 0 if found["ready"] else NOT_RUNNING
-
-
-def print_status(found: dict[str, Any]) -> None:
-    """The same for people."""
-    print(f"{'ready' if found['ready'] else 'not ready'}   {found['server_url'] or '(qarax up starts it)'}")
-    if found["reason"]:
-        print(f"driver  {found['driver']}: {found['reason']}")
-    print(f"VMs     {found['vms_running']} running here")
-    print(f"{'process':<10} {'pid':>8} {'port':>6}  log")
-    for each in found["processes"]:
-        print(f"{each['name']:<10} {each['pid'] or '-':>8} {each['port'] or '-':>6}  {each['log']}")
-
-
-def run_down(options: argparse.Namespace) -> int:
-    """`qarax down`."""
-    outcome = stack_down.down(StateDirectory(state_dir(options)), vms=options.vms, say=say_on(sys.stderr))
-    print(f"stopped: {', '.join(outcome.stopped)}" if outcome.stopped else "nothing was running")
-    if outcome.vms_left:
-        vms = "1 VM goes" if outcome.vms_left == 1 else f"{outcome.vms_left} VMs go"
-        print(
-            f"{vms} on, and the keeper as well: it is their parent and writes their consoles.\n"
-            f"`qarax up` takes them up again; qarax down{chosen(options)} --vms stops them."
-        )
-    return 0
+    status: int = getattr(stack_commands, f"run_{options.command}")(options)
+    return status
 
 
 def run_dashboard(options: argparse.Namespace) -> int:
     """`qarax` without a command."""
+    gc.disable()  # the app turns it on again when the first screen stands
+    Thread(target=import_module, args=["qarax_tui.client.fleet"]).start()  # beside the terminal library
     server, notice, ours = find_control_plane(options)
+    if options.once:
+        from qarax_tui.once import print_list  # noqa: PLC0415 - needs no terminal library
+
+        return print_list(load_settings(server), options.once, options.output)
     from qarax_tui import app  # noqa: PLC0415 - a terminal library only when a terminal is needed
 
-    if options.once:
-        return app.once(server, options.once, output=options.output)
     if options.screenshot:
         return app.screenshot(server, options.screenshot, options.size, options.view, options.theme)
     status = app.run(server, notice=notice, read_only=options.read_only, theme=options.theme)
@@ -258,24 +213,10 @@ def find_control_plane(options: argparse.Namespace) -> tuple[str, str | None, bo
         if options.once or options.screenshot or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise StackError(f"no control plane runs here. Start it: qarax up{chosen(options)}")
         print("No control plane runs here: bringing one up.", file=sys.stderr)
-        facts = stack_up.up(stack_up.Options(state_dir=state_dir(options)), say_on(sys.stderr)).facts
+        from qarax_tui.stack import up  # noqa: PLC0415 - with the database library it brings
+
+        facts = up.up(up.Options(state_dir=state_dir(options)), say_on(sys.stderr)).facts
     return str(facts["server_url"]), facts.get("reason"), True
-
-
-def state_dir(options: argparse.Namespace) -> Path:
-    """The chosen state directory, absolute."""
-    path: Path = getattr(options, "state_dir", None) or default_path()
-    return path.expanduser().absolute()
-
-
-def chosen(options: argparse.Namespace) -> str:
-    """The option to repeat so that the next command means the same place."""
-    return f" --state-dir {state_dir(options)}" if hasattr(options, "state_dir") else ""
-
-
-def say_on(stream: Any) -> Callable[[str], None]:
-    """Progress, a line at a time."""
-    return lambda line: print(f"  {line}", file=stream, flush=True)
 
 
 if __name__ == "__main__":

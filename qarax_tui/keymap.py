@@ -10,8 +10,6 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from qarax_tui.keys import ACTIONS, BY_ID, Action
 
 _NAMES = {
@@ -51,11 +49,12 @@ def key_file() -> Path:
 
 def load(path: Path) -> Keymap:
     """Read the key file. None there: the defaults. Never raises: problems are sentences in the result."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        wanted = yaml.safe_load(text)
-    except FileNotFoundError:
+    if not path.exists():
         return Keymap()
+    import yaml  # noqa: PLC0415 - most operators have no such file, and it takes 10 ms
+
+    try:
+        wanted = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         return Keymap(problems=(f"{path}: not read, the default keys are in force: {error}",))
     if wanted is None:

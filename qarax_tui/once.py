@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from qarax_tui.client.api import Api
-from qarax_tui.client.errors import ClientError
 from qarax_tui.client.records import Json, Noun
 from qarax_tui.client.sanitise import safe
 from qarax_tui.client.settings import ClientSettings
@@ -21,22 +20,22 @@ NOUNS: Final[Mapping[str, tuple[Noun, Sequence[str]]]] = {
     "storage-pools": ("storage_pool", ("name", "pool_type", "status", "capacity_bytes", "id")),
     "storage-objects": ("storage_object", ("name", "object_type", "size_bytes", "id")),
     "boot-sources": ("boot_source", ("name", "kernel_params", "id")),
+    "transfers": ("transfer", ("name", "status", "transferred_bytes", "total_bytes", "error_message", "id")),
+    "orphans": ("orphan", ("name", "status", "host_id", "ignored", "vm_id")),
     "operations": ("operation", ("action", "subject_name", "status", "reason", "started_at", "id")),
 }
-_SIZES = frozenset({"memory_size", "memory_bytes", "capacity_bytes", "size_bytes"})
+_SIZES = frozenset(
+    {"memory_size", "memory_bytes", "capacity_bytes", "size_bytes", "total_bytes", "transferred_bytes"}
+)
 
 
 def print_list(settings: ClientSettings, noun: str, output: str) -> int:
-    """Returns the exit code."""
+    """Returns the exit code; raises ClientError when there is no answer."""
     if noun not in NOUNS:
         print(f"There is no list {noun}; there are {', '.join(NOUNS)}.", file=sys.stderr)  # noqa: T201
         return 2
     wanted, columns = NOUNS[noun]
-    try:
-        rows = asyncio.run(_fetch(settings, wanted))
-    except ClientError as error:
-        print(f"{error.sentence} {error.fix}".strip(), file=sys.stderr)  # noqa: T201
-        return 1
+    rows = asyncio.run(_fetch(settings, wanted))
     print(json.dumps(rows, indent=2) if output == "json" else _table(rows, columns))  # noqa: T201
     return 0
 

@@ -40,24 +40,24 @@ class Api(Transport):
     # --- reading -----------------------------------------------------------------------------------------
 
     async def pages(self, noun: Noun, limit: int = 200, **filters: str) -> AsyncIterator[list[Json]]:
-        """The whole list of a noun, a page at a time, oldest first."""
-        path: str | None = LISTS[noun]
-        query: dict[str, str] | None = {"limit": str(limit), **filters}
-        while path:
-            page, path = await self.get_page(path, query)
-            query = None
-            yield page
+        """The whole list of a noun, a page at a time, oldest first; transfers pool by pool."""
+        paths = [LISTS[noun]] if noun in LISTS else []
+        if noun == "transfer":
+            pools = [row async for page in self.pages("storage_pool") for row in page]
+            paths = [f"/storage-pools/{pool.get('id')}/transfers" for pool in pools]
+        for first in paths:
+            path: str | None = first
+            query: dict[str, str] | None = {"limit": str(limit), **filters}
+            while path:
+                page, path = await self.get_page(path, query)
+                query = None
+                yield page
 
     async def get(self, noun: Noun, identifier: str) -> Json:
         """One resource, whole."""
         if noun == "orphan":
             return await self._orphan(identifier)
         return await self.get_object(f"{LISTS[noun]}/{identifier}")
-
-    async def list_transfers(self, pool_id: str) -> list[records.Transfer]:
-        """The transfers of a pool."""
-        rows, _ = await self.get_page(f"/storage-pools/{pool_id}/transfers", None)
-        return [reading.transfer(row) for row in rows]
 
     async def metrics(self, vm_id: str) -> Json:
         """`{vm_id, status, counters, memory_actual_size}`."""
@@ -144,10 +144,10 @@ class Api(Transport):
     # --- orphans -----------------------------------------------------------------------------------------
 
     async def _orphan(self, vm_id: str) -> Json:
-        rows, _ = await self.get_page("/orphans", None)
-        for row in rows:
-            if row.get("vm_id") == vm_id:
-                return row
+        async for page in self.pages("orphan"):
+            for row in page:
+                if row.get("vm_id") == vm_id:
+                    return row
         raise ApiError("It is no orphan any more.", NOT_FOUND)
 
     async def adopt_orphan(self, host_id: str, vm_id: str) -> None:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 
-from .blocks import Block, Marker, as_blocks
+from .blocks import Block, Marker
 from .changes import Pending
 from .connection import Backoff
-from .console_history import Part, as_marker, gap_text, parse, read_range, whole
+from .console_history import Part, as_marker, from_line_start, gap_text, parse, read_range, whole
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
 from .ring import ConsoleRing
 from .sanitise import safe
@@ -100,11 +100,6 @@ class ConsoleFeed:
         """What is kept, byte for byte."""
         return self.ring.raw()
 
-    @property
-    def behind_bytes(self) -> int:
-        """Bytes of the log after what the ring holds; 0 unless `ring.detached`."""
-        return max(0, self.log_end - self.ring.end_offset) if self.ring.detached else 0
-
     # --- history -----------------------------------------------------------------------------------------
 
     @property
@@ -121,7 +116,7 @@ class ConsoleFeed:
         begins, parts = await read_range(self.api, self.vm_id, asked, until)
         self._at_oldest = begins > asked or asked == 0
         if self.ring.start_offset == until:
-            self.ring.prepend(parts if self._at_oldest else _from_line_start(parts))
+            self.ring.prepend(parts if self._at_oldest else from_line_start(parts))
             self._wake()
         return not self._at_oldest
 
@@ -141,12 +136,33 @@ class ConsoleFeed:
         self._wake()
         return self.ring.detached
 
+    async def to_oldest(self) -> None:
+        """The ring begins at the oldest byte kept, without what is far from it; ClientError as above."""
+        if not self.has_older:
+            return
+        begins, parts = await read_range(self.api, self.vm_id, 0, HISTORY_BYTES)
+        if not parts:
+            begins, parts = await read_range(self.api, self.vm_id, begins, begins + HISTORY_BYTES)
+        if self.ring.start_offset <= begins + HISTORY_BYTES:
+            while await self.load_older():
+                pass
+            return
+        self._forget(begins)
+        for part in parts:
+            self._add(part)
+        self.ring.detached = self._at_oldest = True
+        self._wake()
+
     async def to_live_end(self) -> None:
         """Forgets what is kept and begins again with the last lines; needed only when detached."""
         if self.ring.detached:
-            self.ring.clear(self.log_end)
+            self._forget(self.log_end)
             self._began = self._at_oldest = False
             await self._hang_up()
+
+    def _forget(self, offset: int) -> None:
+        self.ring.clear(offset)
+        self._seen_marks.clear()
 
     # --- input -------------------------------------------------------------------------------------------
 
@@ -278,14 +294,3 @@ class ConsoleFeed:
     def _wake(self) -> None:
         for pending in self._watchers:
             pending.wake()
-
-
-def _from_line_start(parts: list[Part]) -> list[Part]:
-    """Without the rest of the line that the range cut through; all of it when it holds no line's end."""
-    first = parts[0] if parts else None
-    if not isinstance(first, Block) or b"\n" not in first.data:
-        return parts
-    cut = first.data.index(b"\n") + 1
-    rest = first.data[cut:]
-    head: list[Part] = list(as_blocks(first.offset + cut, rest)) if rest else []
-    return head + parts[1:]

@@ -89,6 +89,17 @@ class _Range:
         return found
 
 
+def from_line_start(parts: list[Part]) -> list[Part]:
+    """Without the rest of the line that the range cut through; all of it when it holds no line's end."""
+    first = parts[0] if parts else None
+    if not isinstance(first, Block) or b"\n" not in first.data:
+        return parts
+    cut = first.data.index(b"\n") + 1
+    rest = first.data[cut:]
+    head: list[Part] = list(as_blocks(first.offset + cut, rest)) if rest else []
+    return head + parts[1:]
+
+
 def parse(text: str) -> Json:
     """A text message; ServerAway when it is none."""
     try:

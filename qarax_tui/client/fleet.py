@@ -38,6 +38,7 @@ BATCH_SECONDS = 0.05
 SILENCE_SECONDS = 25.0
 TOO_FAR_BEHIND = 5_000
 FIRST_EVENTS = KEPT_EVENTS // 4
+AT_ONCE = 20
 LOAD_ORDER: tuple[Noun, ...] = (
     "host",
     "vm",
@@ -57,6 +58,8 @@ class Fleet(Cache):
         super().__init__()
         self.api = api
         self.connection = Connection()
+        self.refused: dict[str, str] = {}
+        """By noun, why its list could not be read, as a sentence; "event" is the flight recorder."""
         self._sequence: int | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -131,7 +134,7 @@ class Fleet(Cache):
             self.connection.heard()
             if self._sequence is None:
                 await self._begin(hello, early, chunks)
-            elif self._missed_too_much(hello):
+            elif self.refused or self._missed_too_much(hello):
                 self._sequence = None
             else:
                 self._enter("live")
@@ -161,8 +164,9 @@ class Fleet(Cache):
     async def _read(self, chunks: AsyncIterator[list[Frame]]) -> None:
         async for batch in chunks:
             self.connection.heard()
-            self._apply(batch)
-            await asyncio.sleep(0)  # lets keys through while a backlog is read
+            for start in range(0, len(batch), AT_ONCE):
+                self._apply(batch[start : start + AT_ONCE])
+                await asyncio.sleep(0)  # lets keys through
 
     def _apply(self, batch: list[Frame]) -> None:
         for frame in batch:
@@ -182,16 +186,44 @@ class Fleet(Cache):
     # --- the lists ---------------------------------------------------------------------------------------
 
     async def _load(self, sequence: int) -> None:
-        """Reads every list; rows show as their page comes."""
+        """Reads every list; rows show as their page comes. What is refused is asked for again and again."""
+        self.refused.clear()
         for noun in LOAD_ORDER:
-            present = set()
+            await self._list(noun)
+        try:
+            older = await self.api.events(after=max(0, sequence - FIRST_EVENTS), limit=FIRST_EVENTS)
+        except ClientError as error:
+            self._refuse("event", error)
+        else:
+            self.add_older_events(older, sequence)
+        self._enter("live")
+        backoff = Backoff()
+        while self.refused.keys() & set(LOAD_ORDER):
+            await asyncio.sleep(backoff.next())
+            for noun in [noun for noun in LOAD_ORDER if noun in self.refused]:
+                await self._list(noun)
+        self.end_listing()
+
+    async def _list(self, noun: Noun) -> None:
+        """Reads one list; one that is refused does not spoil the others."""
+        present: set[str] = set()
+        try:
             async for page in self._pages(noun):
                 present |= self.merge(noun, page)
+        except ClientError as error:
+            self._refuse(noun, error)
+        else:
+            self.refused.pop(noun, None)
             self.drop_absent(noun, present)
-        older = await self.api.events(after=max(0, sequence - FIRST_EVENTS), limit=FIRST_EVENTS)
-        self.add_older_events(older, sequence)
-        self.end_listing()
-        self._enter("live")
+
+    def _refuse(self, noun: str, error: ClientError) -> None:
+        sentence = f"{error.sentence} {error.fix}".strip()
+        if self.refused.get(noun) != sentence:
+            self.refused[noun] = sentence
+            _log.warning("the list of %s was not read: %s", noun, sentence)
+            for pending in self._watchers:
+                pending.changes.note_reset(noun)
+            self.wake()
 
     async def _pages(self, noun: Noun) -> AsyncIterator[list[Json]]:
         """The pages of a list; a server that does not know the noun has none of it."""
@@ -199,11 +231,6 @@ class Fleet(Cache):
             if noun == "operation":
                 rows, _ = await self.api.get_page("/operations", {"limit": "1000"})
                 yield rows[::-1]
-            elif noun == "orphan":
-                yield (await self.api.get_page("/orphans", None))[0]
-            elif noun == "transfer":
-                for pool in list(self.storage_pools):
-                    yield (await self.api.get_page(f"/storage-pools/{pool}/transfers", None))[0]
             else:
                 async for page in self.api.pages(noun):
                     yield page

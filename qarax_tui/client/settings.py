@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import SettingsError
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
@@ -56,6 +54,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}.", "Correct or remove the file.") from error
+    import yaml  # noqa: PLC0415 - most operators have no such file, and it takes 10 ms
+
     try:
         content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

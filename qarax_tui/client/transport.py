@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 READ_SECONDS = 15.0
 KEPT_ACTIONS = 500
+_SECRETS = frozenset({"password", "ssh_password"})
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 
 
@@ -117,10 +118,11 @@ class Transport:
         return [row for row in value if isinstance(row, dict)], str(following) if following else None
 
     def as_curl(self, method: str, path: str, body: Json | None = None) -> str:
-        """The same request for a shell; the token stays in the environment."""
+        """The same request for a shell; the token stays in the environment, passwords are left out."""
         parts = ["curl", "-fsS"] + ([] if method == "GET" else ["-X", method])
         if body is not None:
-            parts += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+            shown = {name: "…" if name in _SECRETS else value for name, value in body.items()}
+            parts += ["-H", "Content-Type: application/json", "-d", json.dumps(shown, ensure_ascii=False)]
         command = shlex.join(parts)
         if self._token:
             command += ' -H "Authorization: Bearer $QARAX_TOKEN"'

@@ -5,7 +5,7 @@ They only draw; the main screen decides what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,25 +38,21 @@ class Link:
     since: float | None = None
 
 
-def same(one: Content, other: object) -> bool:
-    """Whether two texts look the same; `Content` compares without its styles."""
-    return isinstance(other, Content) and one.plain == other.plain and one.spans == other.spans
-
-
 class Bar(Static):
     """One line. A piece of text made by `clickable` performs its action when it is clicked."""
 
     ALLOW_SELECT = False
+    _shows: tuple[object, ...] = ()
+
+    def news(self, *facts: object) -> bool:
+        """Whether these facts, or the width of the line, are other ones than it shows."""
+        seen, self._shows = self._shows, (self.size.width, *facts)
+        return self._shows != seen
 
     def on_click(self, event: events.Click) -> None:
         action_id = event.style.meta.get("action_id")
         if action_id in BY_ID:
             self.post_message(Perform(action_id))
-
-    def put(self, content: Content) -> None:
-        """Paint only when something differs."""
-        if not same(content, self.content):
-            self.update(content, layout=False)
 
 
 def clickable(text: str, style: str, action_id: str) -> Content:
@@ -65,10 +61,11 @@ def clickable(text: str, style: str, action_id: str) -> Content:
 
 
 def spread(left: Content, right: Content, width: int) -> Content:
-    """Left and right parts of a line; the left one gives way when there is no room."""
+    """Left and right parts of a line; the left one gives way when there is no room, down to its beginning."""
+    least = min(left.cell_length, max(_LEAST_ROOM, width // 3))
+    if right.cell_length + 1 + least > width:
+        right = right.truncate(max(0, width - least - 1), ellipsis=True)
     room = width - right.cell_length - 1
-    if room < _LEAST_ROOM:
-        return left.truncate(width, ellipsis=True)
     return Content.assemble(left.truncate(room, ellipsis=True, pad=True), " ", right)
 
 
@@ -77,6 +74,8 @@ class Header(Bar):
 
     def draw(self, link: Link, summary: str, *, read_only: bool) -> None:
         glyph, style, words = _state(link)
+        if not self.news(link.server, words, summary, read_only):
+            return
         left = Content.assemble(
             (" qarax ", "bold $background on $primary"),
             "  ",
@@ -85,7 +84,7 @@ class Header(Bar):
             (f"{glyph} {words}", style),
         )
         right = Content.assemble((summary, "$muted"), ("  READ-ONLY " if read_only else " ", "bold $warning"))
-        self.put(spread(left, right, self.size.width))
+        self.update(spread(left, right, self.size.width), layout=False)
 
 
 def _state(link: Link) -> tuple[str, str, str]:
@@ -102,6 +101,8 @@ class Tabs(Bar):
     """The root views with their keys; the open one stands out."""
 
     def draw(self, current: str, keymap: Keymap) -> None:
+        if not self.news(current, keymap):
+            return
         parts: list[Content] = [Content(" ")]
         for view in ROOT_VIEWS:
             action = BY_ID[view]
@@ -111,20 +112,23 @@ class Tabs(Bar):
             parts += [
                 Content.assemble(key, label).stylize("on $panel") if here else Content.assemble(key, label)
             ]
-        self.put(Content("").join(parts).truncate(self.size.width or 80, ellipsis=True))
+        self.update(Content("").join(parts).truncate(self.size.width or 80, ellipsis=True), layout=False)
 
 
 class Crumbs(Bar):
     """Where the operator is, and what part of the list is shown."""
 
     def draw(self, trail: Sequence[str], note: Content) -> None:
+        if not self.news(trail, note.plain, note.spans):
+            return
         parts: list[Content | tuple[str, str]] = [(" ", "")]
         for place, name in enumerate(trail):
             last = place == len(trail) - 1
             parts.append((name, "bold $foreground" if last else "$muted"))
             if not last:
                 parts.append((" › ", "$secondary"))
-        self.put(spread(Content.assemble(*parts), Content.assemble(note, " "), self.size.width))
+        line = spread(Content.assemble(*parts), Content.assemble(note, " "), self.size.width)
+        self.update(line, layout=False)
 
 
 class Banner(Bar):
@@ -134,18 +138,22 @@ class Banner(Bar):
         away = link.state != "live" and link.sentence != ""
         self.display = away
         if away:
-            age = "" if link.age is None else f" What you see is {duration(link.age)} old."
-            text = f" {link.sentence.rstrip('. ')}.{age} Trying again by itself."
-            self.put(Content(text).truncate(self.size.width or 80, ellipsis=True))
+            age = "" if link.age is None else f" The data is {duration(link.age)} old."
+            text = f" {link.sentence.rstrip('. ')}.{age} Trying again."
+            if self.news(text):
+                self.update(Content(text).truncate(self.size.width or 80, ellipsis=True), layout=False)
 
 
 class Footer(Bar):
     """The keys that work here and now, most wanted first, as many as fit."""
 
     def say(self, hint: str) -> None:
-        self.put(Content.styled(f" {hint}", "$warning"))
+        if self.news(hint):
+            self.update(Content.styled(f" {hint}", "$warning"), layout=False)
 
-    def draw(self, actions: Iterable[Action], keymap: Keymap) -> None:
+    def draw(self, actions: Sequence[Action], keymap: Keymap) -> None:
+        if not self.news(*actions):
+            return
         width = (self.size.width or 80) - 1
         parts: list[Content] = [Content(" ")]
         used = 1
@@ -159,7 +167,7 @@ class Footer(Bar):
             parts.append(_hint(action, keymap))
             used += need
         parts += [_hint(action, keymap) for action in pinned]
-        self.put(Content("").join(parts))
+        self.update(Content("").join(parts), layout=False)
 
 
 def _hint(action: Action, keymap: Keymap) -> Content:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import yaml
 from textual import on
 from textual.app import App
 from textual.binding import Binding
@@ -22,15 +21,16 @@ from qarax_tui.client.errors import ClientError
 from qarax_tui.client.transport import OwnAction
 from qarax_tui.screens.dialog import Dialog
 from qarax_tui.screens.hypervisor_json import vm_config
-from qarax_tui.screens.subject import subject
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from qarax_tui.client.api import Api
     from qarax_tui.client.records import Noun
     from qarax_tui.screens.main import MainScreen
 
 Json = Mapping[str, Any]
+_ADDED = {"id", "status", "status_reason", "host_id", "created_at", "updated_at", "started_at", "operation"}
 
 
 class CopyMenu(Dialog[str]):
@@ -56,7 +56,7 @@ class CopyMenu(Dialog[str]):
 
 def copy_menu(main: MainScreen) -> None:
     """Ask for the form, fetch what it needs, put it on the clipboard."""
-    found = subject(main.view)
+    found = main.view.subject()
     if found is None:
         main.toast("There is nothing under the cursor to copy.", severity="warning")
         return
@@ -71,72 +71,47 @@ def copy_menu(main: MainScreen) -> None:
         forms |= {"create": "curl that creates the same", "hypervisor": "JSON for Cloud Hypervisor"}
 
     def chosen(form: str | None) -> None:
-        if form in {"id", "name"}:
-            _copy(main, form, identifier if form == "id" else name)
+        if form in ("id", "name"):
+            _copy(main, forms[form], identifier if form == "id" else name)
         elif form:
-            main.run_worker(_fetch_and_copy(main, noun, identifier, form), group="copy")
+            main.run_worker(_fetch_and_copy(main, noun, identifier, form, forms[form]), group="copy")
 
     main.app.push_screen(CopyMenu(f"Copy {name} as", forms), chosen)
 
 
-async def _fetch_and_copy(main: MainScreen, noun: Noun, identifier: str, form: str) -> None:
-    fleet, base = main.session.fleet, main.session.api.base_url
+async def _fetch_and_copy(main: MainScreen, noun: Noun, identifier: str, form: str, label: str) -> None:
+    fleet, api = main.session.fleet, main.session.api
     try:
         body = fleet.raw(noun, identifier) or await fleet.details(noun, identifier)
     except ClientError as error:
         main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
         return
-    _copy(main, form, FORMS[form](base, noun, body))
+    _copy(main, label, FORMS[form](api, noun, body))
 
 
-def _json(_base: str, _noun: Noun, body: Json) -> str:
-    return json.dumps(body, indent=2)
+def _yaml(_api: Api, _noun: Noun, body: Json) -> str:
+    import yaml  # noqa: PLC0415 - only this form needs it
 
-
-def _yaml(_base: str, _noun: Noun, body: Json) -> str:
     return yaml.safe_dump(dict(body), sort_keys=False, allow_unicode=True)
-
-
-def _curl(base: str, noun: Noun, body: Json) -> str:
-    return f"curl {base}{details_path(noun, body)}"
 
 
 def create_body(body: Json) -> dict[str, Any]:
     """What to POST to get the same VM: the spec without what the server adds."""
-    added = {
-        "id",
-        "status",
-        "status_reason",
-        "host_id",
-        "created_at",
-        "updated_at",
-        "started_at",
-        "operation",
-    }
-    return {name: value for name, value in body.items() if name not in added and value not in (None, [], {})}
+    return {name: value for name, value in body.items() if name not in _ADDED and value not in (None, [], {})}
 
 
-def _create(base: str, noun: Noun, body: Json) -> str:
-    text = json.dumps(create_body(body)).replace("'", "'\\''")
-    return f"curl -X POST {base}{LISTS[noun]} -H 'Content-Type: application/json' -d '{text}'"
-
-
-def _hypervisor(_base: str, _noun: Noun, body: Json) -> str:
-    return json.dumps(vm_config(body), indent=2)
-
-
-FORMS: dict[str, Callable[[str, Any, Json], str]] = {
-    "json": _json,
+FORMS: dict[str, Callable[[Api, Noun, Json], str]] = {
+    "json": lambda _api, _noun, body: json.dumps(body, indent=2),
     "yaml": _yaml,
-    "curl": _curl,
-    "create": _create,
-    "hypervisor": _hypervisor,
+    "curl": lambda api, noun, body: api.as_curl("GET", details_path(noun, body)),
+    "create": lambda api, noun, body: api.as_curl("POST", LISTS[noun], create_body(body)),
+    "hypervisor": lambda _api, _noun, body: json.dumps(vm_config(body), indent=2),
 }
 
 
-def _copy(main: MainScreen, form: str, text: str) -> None:
+def _copy(main: MainScreen, label: str, text: str) -> None:
     put_on_clipboard(main.app, text)
-    main.toast(f"Copied the {form} ({len(text):,} characters).")
+    main.toast(f"Copied: {label} ({len(text):,} characters).")
 
 
 def put_on_clipboard(app: App[Any], text: str) -> None:

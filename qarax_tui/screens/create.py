@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Static
 
 from qarax_tui.client.errors import ApiError, ClientError
 from qarax_tui.screens import vm_fields
 from qarax_tui.screens.copying import create_body
 from qarax_tui.screens.form import Field, Form
 from qarax_tui.screens.vm_sections import verdict
+from qarax_tui.widgets.card import Card, Line, plain
 
 if TYPE_CHECKING:
     from qarax_tui.client.fleet import Fleet
@@ -35,10 +34,10 @@ class CreateForm(Form):
 
     def compose_beside(self) -> ComposeResult:
         with VerticalScroll(id="verdicts", can_focus=False):
-            yield Static("", id="verdict-text")
+            yield Card(id="verdict-text")
 
     def on_mount(self) -> None:
-        self._say(Content.styled("The hosts that would take it show here.", "$muted"))
+        self._say(plain("The hosts that would take it show here.", "$muted"))
         self.on_values(self.values())
 
     async def _create(self, values: dict[str, Any]) -> str:
@@ -56,23 +55,24 @@ class CreateForm(Form):
         try:
             decision = await self.main_screen.session.api.dry_run_vm(body(values, self.base))
         except ApiError as error:
-            self._refused(error) if error.errors else self._say(Content.styled(error.sentence, "$warning"))
+            self._refused(error) if error.errors else self._say(plain(error.sentence, "$warning"))
         except ClientError as error:
-            self._say(Content.styled(error.sentence, "$muted"))
+            self._say(plain(error.sentence, "$muted"))
         else:
-            self._say(_verdicts(decision))
+            self._say(*_verdicts(decision))
 
-    def _say(self, content: Content) -> None:
-        for text in self.query("#verdict-text").results(Static):  # none any more while the form is closing
-            text.update(content)
+    def _say(self, *lines: Line) -> None:
+        for card in self.query("#verdict-text").results(Card):  # none any more while the form is closing
+            card.show(lines)
 
 
-def _verdicts(decision: Mapping[str, Any]) -> Content:
+def _verdicts(decision: Mapping[str, Any]) -> list[Line]:
     hosts = [row for row in decision.get("hosts") or () if isinstance(row, dict)]
+    hosts.sort(key=lambda row: not row.get("fits"))
     if not hosts:
-        return Content(str(decision.get("message") or "No host was asked."))
-    head = Content.styled(str(decision.get("message") or "Hosts"), "bold")
-    return Content("\n").join([head, Content(""), *(verdict(row) for row in hosts)])
+        return [plain(str(decision.get("message") or "No host was asked."))]
+    head = plain(str(decision.get("message") or "Hosts"), "bold")
+    return [head, plain(""), *(verdict(row) for row in hosts)]
 
 
 def _fields(fleet: Fleet, base: Mapping[str, Any]) -> Sequence[Field]:

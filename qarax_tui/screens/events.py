@@ -26,8 +26,15 @@ class EventsView(TableView[Event]):
     first_sort = ("when", True)
     empty = "No event yet. Every change of anything will be recorded here, with who did it."
 
+    def __init__(self) -> None:
+        self.known: dict[str, Event] = {}
+        super().__init__()
+
     def prepare(self) -> None:
-        self.known: dict[str, Event] = {str(event.sequence): event for event in self.fleet.events}
+        self._collect()
+
+    def refusal(self) -> str:
+        return self.fleet.refused.get("event", "")
 
     def trail(self) -> tuple[str, ...]:
         return ("Events",)
@@ -36,25 +43,33 @@ class EventsView(TableView[Event]):
         return self.known
 
     def take(self, changes: Changes) -> None:
-        if not changes.events:
-            return
+        if changes.events:
+            added, removed = self._collect()
+            if (added or removed) and self.order.apply(added, removed):
+                self.table.set_rows(self.order.ids, self.known.get)
+                self.announce()
+
+    def catch_up(self) -> None:
+        self._collect()
+        super().catch_up()
+
+    def _collect(self) -> tuple[set[str], set[str]]:
+        """Takes over what the fleet keeps; returns what came and what went."""
         now = {str(event.sequence): event for event in self.fleet.events}
         added, removed = now.keys() - self.known.keys(), self.known.keys() - now.keys()
         for sequence in removed:
             del self.known[sequence]
         self.known.update((sequence, now[sequence]) for sequence in added)
-        if (added or removed) and self.order.apply(added, removed):
-            self.table.set_rows(self.order.ids, self.known.get)
-            self.announce()
+        return added, removed
 
     def columns(self) -> Sequence[Column]:
         return (
             Column("when", "When", lambda row: moment(row.occurred_at, self.session.now()), width=11),
-            Column("action", "Action", lambda row: row.action, width=9, grow=1),
+            Column("action", "Action", lambda row: row.action, width=9),
             Column("type", "Type", lambda row: row.subject_type.replace("_", " "), width=14, priority=2),
-            Column("subject", "Subject", _subject, width=14, grow=2),
+            Column("subject", "Subject", _subject, width=14, grow=1),
             Column("actor", "Actor", lambda row: row.actor or "–", width=10, priority=3),
-            Column("message", "What happened", _message, width=24, grow=5, priority=1),
+            Column("message", "What happened", _message, width=40, grow=6),
         )
 
     def sort_keys(self) -> Mapping[str, SortKey]:

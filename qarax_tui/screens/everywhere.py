@@ -7,15 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qarax_tui.keys import ROOT_VIEWS
-from qarax_tui.screens import commands
-from qarax_tui.screens.copying import copy_menu
-from qarax_tui.screens.create import fork_vm, open_create_form
-from qarax_tui.screens.edit import edit_vm
-from qarax_tui.screens.help import Help
-from qarax_tui.screens.orphans import OrphansView
-from qarax_tui.screens.own_actions import OwnActionsView
+from qarax_tui.screens.later import later
 from qarax_tui.screens.table_view import TableView
-from qarax_tui.screens.vm import VmView
 
 if TYPE_CHECKING:
     from qarax_tui.screens.main import MainScreen
@@ -60,17 +53,12 @@ def _read_only(main: MainScreen) -> None:
 
 
 def _help(main: MainScreen) -> None:
-    main.app.push_screen(Help(main.view.view_id, main.session.keymap))
+    main.app.push_screen(later("help:Help")(main.view.view_id, main.session.keymap))
 
 
-def _actions(main: MainScreen) -> None:
-    if not isinstance(main.view, OwnActionsView):
-        main.call_later(main.push, OwnActionsView())
-
-
-def _orphans(main: MainScreen) -> None:
-    if not isinstance(main.view, OrphansView):
-        main.call_later(main.push, OrphansView())
+def _open_once(view_id: str, view: str, main: MainScreen) -> None:
+    if main.view.view_id != view_id:
+        main.call_later(main.push, later(view)())
 
 
 async def reveal(main: MainScreen, subject_type: str, subject_id: str) -> None:
@@ -78,7 +66,7 @@ async def reveal(main: MainScreen, subject_type: str, subject_id: str) -> None:
     if subject_type == "vm" and subject_id in main.session.fleet.vms:
         await main.show_root("vms")
         _move_to(main, subject_id)
-        await main.push(VmView(subject_id))
+        await main.push(later("vm:VmView")(subject_id))
         return
     if subject_type not in VIEW_OF:
         main.toast(f"There is no view for {subject_type or 'this'}.", severity="warning")
@@ -108,16 +96,16 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "back": _back,
     "leave": _leave,
     "help": _help,
-    "command": commands.ask,
+    "command": later("commands:ask"),
     "palette": lambda main: main.app.action_command_palette(),
-    "actions": _actions,
-    "orphans": _orphans,
+    "actions": partial(_open_once, "actions", "own_actions:OwnActionsView"),
+    "orphans": partial(_open_once, "orphans", "orphans:OrphansView"),
     "read_only": _read_only,
     "theme": lambda main: main.qarax.next_theme(),
     "redraw": lambda main: main.qarax.redraw(),
     "quit": lambda main: main.qarax.leave(),
-    "copy": copy_menu,
-    "create": open_create_form,
-    "edit": edit_vm,
-    "fork": fork_vm,
+    "copy": later("copying:copy_menu"),
+    "create": later("create:open_create_form"),
+    "edit": later("edit:edit_vm"),
+    "fork": later("create:fork_vm"),
 }

@@ -15,10 +15,7 @@ from qarax_tui.keymap import Keymap
 from qarax_tui.keys import Action, for_view
 from qarax_tui.screens.dialog import Dialog
 
-_MOVES = (
-    ("↑ ↓ j k", "Move; g and G go to the ends"),
-    ("← →", "More columns"),
-)
+_MOVES = ("↑↓ j k", "Move; g G to the ends, ← → columns")
 
 
 class Help(Dialog[None]):
@@ -37,17 +34,16 @@ class Help(Dialog[None]):
             box.border_title = Content("Keys here")
             box.border_subtitle = Content("esc closes · colour marks what asks first")
             with VerticalScroll(), Horizontal(classes="help-columns"):
-                yield Static(self._column(here, _MOVES, whole=True), classes="help-column")
-                yield Static(self._column(everywhere, (), whole=False), classes="help-narrow")
+                yield Static(self._column(here, whole=True), classes="help-column")
+                yield Static(self._column(everywhere, whole=False), classes="help-narrow")
 
-    def _column(self, actions: list[Action], extra: tuple[tuple[str, str], ...], *, whole: bool) -> Content:
+    def _column(self, actions: list[Action], *, whole: bool) -> Content:
         lines: list[Content] = []
         for group, members in groupby(actions, key=lambda action: action.group):
             lines.append(Content.styled(group, "bold $primary"))
             lines += [self._line(action, whole=whole) for action in members]
-        if extra:
-            lines.append(Content.styled("Moving", "bold $primary"))
-            lines += [_plain(keys, text) for keys, text in extra]
+        if whole:
+            lines.append(_plain(*_MOVES))
         return Content("\n").join(lines)
 
     def _line(self, action: Action, *, whole: bool) -> Content:

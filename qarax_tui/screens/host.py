@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
 
 from qarax_tui.client.errors import ClientError
-from qarax_tui.client.records import Host
+from qarax_tui.client.records import Host, Noun
 from qarax_tui.screens import host_sections as sections
-from qarax_tui.screens.chrome import same
+from qarax_tui.screens.deployment import deployment, newest
 from qarax_tui.screens.host_verbs import HostVerbs
-from qarax_tui.screens.vm_sections import history
+from qarax_tui.screens.vm_sections import Lines, history
+from qarax_tui.widgets.card import Card
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -33,16 +32,18 @@ class HostView(HostVerbs):
         super().__init__()
         self.host_id = host_id
         self.last: Host | None = None
+        self.deployment = ""
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="host-scroll", classes="page"), Horizontal(classes="page-columns"):
             with Vertical(classes="page-column"):
-                yield Static(id="host-state", classes="card")
-                yield Static(id="host-room", classes="card")
-                yield Static(id="host-drivers", classes="card")
+                yield Card(id="host-state", classes="card")
+                yield Card(id="host-room", classes="card")
+                yield Card(id="host-drivers", classes="card")
             with Vertical(classes="page-column"):
-                yield Static(id="host-vms", classes="card")
-                yield Static(id="host-history", classes="card")
+                yield Card(id="host-deployment", classes="card")
+                yield Card(id="host-vms", classes="card")
+                yield Card(id="host-history", classes="card")
 
     def on_mount(self) -> None:
         self.draw()
@@ -56,6 +57,10 @@ class HostView(HostVerbs):
         self.last = found or self.last
         return [found] if found else []
 
+    def subject(self) -> tuple[Noun, Any] | None:
+        hosts = self.hosts()
+        return ("host", hosts[0]) if hosts else None
+
     def trail(self) -> tuple[str, ...]:
         self.hosts()
         return (self.last.name if self.last else self.host_id,)
@@ -64,8 +69,12 @@ class HostView(HostVerbs):
         self.query_one("#host-scroll").focus()
 
     def take(self, changes: Changes) -> None:
-        if changes.touches("vm", "host", "operation"):
+        mine = changes.reset("host") or self.host_id in changes.changed("host") | changes.removed("host")
+        if mine or self.deployment in changes.changed("operation"):
             self.draw()
+
+    def catch_up(self) -> None:
+        self.draw()
 
     def tick(self) -> None:
         self.draw()
@@ -83,14 +92,30 @@ class HostView(HostVerbs):
             return
         hosts, now = self.hosts(), self.session.now()
         body = self.fleet.raw("host", self.host_id) or {}
-        self._put("#host-state", sections.state(hosts[0] if hosts else None, body, now))
-        self._put("#host-room", sections.room(self.last))
-        self._put("#host-drivers", sections.drivers(body))
-        self._put("#host-vms", sections.vms(self.host_id, self.fleet))
-        self._put("#host-history", history(self.host_id, self.fleet, now))
+        self._card("#host-state").show(sections.state(hosts[0] if hosts else None, body, now))
+        self._card("#host-room").show(sections.room(self.last))
+        self._card("#host-drivers").show(sections.drivers(body))
+        self._card("#host-deployment").show(self._deployment())
+        self._card("#host-vms").show(sections.vms(self.host_id, self.fleet))
+        self._card("#host-history").show(history(self.host_id, self.fleet, now))
 
-    def _put(self, selector: str, content: Content) -> None:
-        card = self.query_one(selector, Static)
-        card.display = bool(content.plain)
-        if not same(content, card.content):
-            card.update(content)
+    def _deployment(self) -> Lines:
+        """The newest deployment; its steps and log are fetched once, then events keep them current."""
+        found = newest(self.host_id, self.fleet)
+        if found is None:
+            return ()
+        if found != self.deployment:
+            self.deployment = found
+            self._fetch_deployment(found)
+        return deployment(self.fleet.raw("operation", found) or {})
+
+    @work(exclusive=True, group="deployment-fetch")
+    async def _fetch_deployment(self, operation_id: str) -> None:
+        try:
+            await self.fleet.details("operation", operation_id)
+        except ClientError as error:
+            self.main.toast(error.sentence, severity="warning")
+        self.draw()
+
+    def _card(self, selector: str) -> Card:
+        return self.query_one(selector, Card)

@@ -47,16 +47,20 @@ def edit(session: Session, host: Host) -> Form:
 def deploy(session: Session, host: Host) -> Form:
     """Install or upgrade the agent; the operation tells how it goes."""
     fields = (
-        Field("mode", "Mode", rules.optional, "", "direct: over SSH · bootc: as an image", choices=_MODES),
-        Field("image_version", "Version", rules.optional, hint="e.g. v1.0.0; empty for the server's own"),
+        Field("mode", "Mode", rules.optional, "", "direct: VMs go on · bootc: it reboots", choices=_MODES),
+        Field("image_version", "Version", rules.optional,
+              hint="v1.0.0 or sha256:…; empty: the server's own"),
+        Field("ssh_port", "SSH port", rules.port, "22", f"logs in as {host.host_user} at {host.address}"),
         Field("ssh_password", "Password", rules.optional, hint="used once, never kept; empty for the key",
               password=True),
+        Field("force", "Force", rules.optional, "", "direct: without KVM · bootc: end its VMs",
+              choices=(("no", ""), ("yes", "yes"))),
     )  # fmt: skip
 
-    async def submit(values: dict[str, Any]) -> bool:
+    async def submit(values: dict[str, Any]) -> str:
         body = {name: value for name, value in values.items() if value is not None}
-        await session.api.deploy_host(host.id, body)
-        return True
+        await session.api.deploy_host(host.id, body | {"force": values["force"] == "yes"})
+        return host.id
 
-    title = f"Deploy to {host.name}: the agent there is replaced and restarted; VMs go on"
+    title = f"Deploy to {host.name}"
     return Form(title, fields, "Deploy", submit)

@@ -49,9 +49,12 @@ class HostVerbs(View):
         for host in self.hosts()[:1]:
             self.app.push_screen(host_forms.deploy(self.session, host), self._deployed)
 
-    def _deployed(self, done: bool | None) -> None:
-        if done:
-            self.main.perform("operations")
+    def _deployed(self, host_id: str | None) -> None:
+        if host_id:
+            self.show_host(host_id)
+
+    def show_host(self, host_id: str) -> None:
+        """Open a host's details, where the steps of its deployment are, unless they are open."""
 
     def do_edit_host(self) -> None:
         for host in self.hosts()[:1]:

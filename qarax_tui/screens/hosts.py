@@ -32,6 +32,7 @@ class HostsView(HostVerbs, TableView[Host]):
 
     def __init__(self) -> None:
         self.vm_counts: Counter[str] = Counter()
+        self.counted = False
         super().__init__()
 
     def prepare(self) -> None:
@@ -45,14 +46,14 @@ class HostsView(HostVerbs, TableView[Host]):
 
     def columns(self) -> Sequence[Column]:
         return (
-            Column("name", "Name", lambda host: host.name, width=14, grow=2),
+            Column("name", "Name", lambda host: host.name, width=14, grow=1),
             Column(
                 "address", "Address", lambda host: f"{host.address}:{host.port}", width=16, grow=1, priority=4
             ),
-            Column("status", "Status", _status, width=18, grow=3),
+            Column("status", "Status", _status, width=18, grow=4),
             Column("vms", "VMs", self._vms, width=4, align="right", priority=1),
             Column("cpus", "CPUs used", _cpus, width=9, align="right", priority=2),
-            Column("memory", "Memory used", _memory, width=19, priority=2),
+            Column("memory", "Memory used", _memory, width=20, priority=2),
             Column("drivers", "Runs", _drivers, width=12, grow=1, priority=3),
             Column("versions", "Versions", _versions, width=18, grow=1, priority=6),
             Column("seen", "Seen", self._seen, width=7, align="right", priority=5),
@@ -83,12 +84,16 @@ class HostsView(HostVerbs, TableView[Host]):
         }
 
     def take(self, changes: Changes) -> None:
-        if changes.reset("vm") or changes.changed("vm") or changes.removed("vm"):
-            self._count_vms()
+        self.counted = self.counted and not changes.touches("vm")
         super().take(changes)
+
+    def catch_up(self) -> None:
+        self._count_vms()
+        super().catch_up()
 
     def _count_vms(self) -> None:
         self.vm_counts = Counter(vm.host_id for vm in self.fleet.vms.values())
+        self.counted = True
 
     def _vms(self, host: Host) -> str:
         return str(self.vm_counts[host.id])
@@ -97,7 +102,9 @@ class HostsView(HostVerbs, TableView[Host]):
         return Cell(since(host.last_seen_at, self.session.now()), "dim")
 
     def tick(self) -> None:
-        self.table.update_rows(frozenset(self.order.ids))
+        if not self.counted:
+            self._count_vms()
+        self.table.update_shown()
 
     def hosts(self) -> list[Host]:
         return self.targets()
@@ -105,7 +112,10 @@ class HostsView(HostVerbs, TableView[Host]):
     def do_host_details(self) -> None:
         host = self.current()
         if host is not None:
-            self.call_later(self.main.push, HostView(host.id))
+            self.show_host(host.id)
+
+    def show_host(self, host_id: str) -> None:
+        self.call_later(self.main.push, HostView(host_id))
 
     def do_register(self) -> None:
         self.app.push_screen(host_forms.register(self.session), self._registered)

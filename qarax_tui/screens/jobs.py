@@ -111,7 +111,8 @@ class Report(Dialog[None]):
         words = f"{batch.count('done')} of {len(batch.jobs)} done"
         words += f", {failed} failed" if failed else ""
         self.query_one("#report-count", Static).update(Content(words))
-        self.query_one("#report-list", Static).update(Content("\n").join(_line(job) for job in batch.jobs))
+        failed_first = sorted(batch.jobs, key=lambda job: job.state != "failed")
+        self.query_one("#report-list", Static).update(Content("\n").join(_line(job) for job in failed_first))
         keys = "r tries the failed ones again · " if failed and not open_jobs else ""
         keys += "esc closes, the work goes on" if open_jobs else "esc closes"
         self.query_one("#report-keys", Static).update(Content(keys))

@@ -7,6 +7,7 @@ said here is where one goes and who is asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on, work
@@ -131,6 +132,9 @@ class MainScreen(Guarded, Screen[None]):
 
     def _bring_up(self, view: View) -> None:
         view.display = True
+        if view.behind:
+            view.behind = False
+            view.catch_up()
         view.focus_inside()
         self.draw()
 
@@ -150,11 +154,7 @@ class MainScreen(Guarded, Screen[None]):
         if refusal:
             self.toast(refusal, severity="warning")
             return
-        handler = getattr(self.view, f"do_{action.id}", None)
-        if handler is None:
-            HANDLERS[action.id](self)
-        else:
-            handler()
+        (getattr(self.view, f"do_{action.id}", None) or partial(HANDLERS[action.id], self))()
 
     def refusal(self, action: Action) -> str:
         """Why an action cannot be done now, as a sentence; empty when it can."""
@@ -163,6 +163,8 @@ class MainScreen(Guarded, Screen[None]):
         if action.changes and self.session.api.read_only:
             key = self.session.keymap.shown(BY_ID["read_only"])
             return f"Read-only mode: {action.label} is off. {key} unlocks."
+        if action.changes and self.has_class("small"):
+            return f"{action.label}: this terminal is too small to see what would happen."
         return wrong_target(action, self.view)
 
     def available(self) -> list[Action]:
@@ -216,6 +218,9 @@ class MainScreen(Guarded, Screen[None]):
 
     def _give(self, view: View, changes: Changes) -> None:
         """What one view cannot digest is reported and ends neither the others nor the feed."""
+        if not view.display:
+            view.behind = True
+            return
         try:
             view.take(changes)
         except Exception as error:  # noqa: BLE001 - ends where every unexpected exception ends

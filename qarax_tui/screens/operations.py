@@ -47,13 +47,11 @@ class OperationsView(TableView[Operation]):
         return (
             Column("started", "Started", lambda row: moment(row.started_at, self.session.now()), width=11),
             Column("action", "Action", lambda row: row.action, width=9),
-            Column("subject", "Subject", _subject, width=13, grow=2),
+            Column("subject", "Subject", _subject, width=13, grow=1),
             Column("status", "Status", self._status, width=13),
             Column("took", "Took", self._took, width=9, align="right", priority=2),
             Column("actor", "Actor", lambda row: row.actor or "–", width=10, priority=3),
-            Column(
-                "reason", "How it ended", lambda row: row.reason or row.outcome, width=20, grow=4, priority=1
-            ),
+            Column("reason", "How it ended", lambda row: row.reason or row.outcome, width=30, grow=6),
         )
 
     def sort_keys(self) -> Mapping[str, SortKey]:

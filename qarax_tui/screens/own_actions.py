@@ -27,6 +27,9 @@ class OwnActionsView(TableView[OwnAction]):
     def prepare(self) -> None:
         self._collect()
 
+    def refusal(self) -> str:
+        return ""
+
     def trail(self) -> tuple[str, ...]:
         return ("My actions",)
 

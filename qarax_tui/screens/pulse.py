@@ -76,14 +76,18 @@ class PulseView(View):
         if lines == self.lines:
             return
         options = self.query_one(OptionList)
-        place = options.highlighted
+        under_cursor = self._target()
         self.lines = lines
         options.clear_options()
         options.add_options([Option(line.text, disabled=not line.target) for line in lines])
-        first = next((index for index, line in enumerate(lines) if line.target), None)
-        options.highlighted = (
-            place if place is not None and place < len(lines) and lines[place].target else first
-        )
+        targets = [line.target for line in lines]
+        first = next((target for target in targets if target), "")
+        options.highlighted = targets.index(under_cursor if under_cursor in targets else first)
+
+    def _target(self) -> str:
+        """Where Enter goes: what the line under the cursor is about, however the lines move."""
+        place = self.query_one(OptionList).highlighted
+        return self.lines[place].target if place is not None and place < len(self.lines) else ""
 
     # --- lines -------------------------------------------------------------------------------------------
 
@@ -164,10 +168,9 @@ class PulseView(View):
         self.announce()
 
     def do_jump(self) -> None:
-        place = self.query_one(OptionList).highlighted
-        if place is None or place >= len(self.lines) or not self.lines[place].target:
+        word, _, rest = self._target().partition(" ")
+        if not word:
             return
-        word, _, rest = self.lines[place].target.partition(" ")
         if word.startswith("="):
             self.post_message(Reveal(word[1:], rest))
         else:

@@ -22,12 +22,13 @@ def new_pool(session: Session) -> Form:
         Field("name", "Name", rules.name),
         Field("pool_type", "Type", str, "local", choices=[("local", "local"), ("nfs", "nfs")]),
         Field("path", "Path", rules.path, hint="a directory; made when it is first used"),
+        Field("source", "Source", rules.optional, "", hint="nfs: the server:/export that is mounted there"),
         Field("host_id", "Host", rules.optional, "", choices=hosts),
     )
 
     async def submit(values: dict[str, Any]) -> str:
-        path = values.pop("path")
-        body = {name: value for name, value in values.items() if value} | {"config": {"path": path}}
+        config = {name: value for name in ("path", "source") if (value := values.pop(name))}
+        body = {name: value for name, value in values.items() if value} | {"config": config}
         return await session.api.create_storage_pool(body)
 
     return Form("New storage pool", fields, "Create", submit)

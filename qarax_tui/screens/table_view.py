@@ -88,12 +88,10 @@ class TableView(View, Generic[Row]):
             removed = frozenset[str]().union(*(changes.removed(noun) for noun in nouns))
             if (changed or removed) and self.order.apply(changed, removed):
                 self.table.set_rows(self.order.ids, self.rows().get)
-            self.table.update_rows(changed | self.touched_by(changes))
+            self.table.update_rows(changed)
 
-    def touched_by(self, changes: Changes) -> frozenset[str]:
-        """Rows whose cells show another noun that changed."""
-        del changes
-        return frozenset()
+    def catch_up(self) -> None:
+        self.rearrange()
 
     def rearrange(self) -> None:
         self.order.arrange(key=self._sort_key(), keep=self._keep(), reverse=self.descending)
@@ -106,12 +104,19 @@ class TableView(View, Generic[Row]):
         self.announce()
 
     def empty_text(self) -> str:
+        if (refusal := self.refusal()) and not self.rows():
+            return f"This list could not be read:\n{refusal}\nIt is asked for again by itself."
         if self.filter.tests and self.rows():
             return f"Nothing matches “{self.filter.text}”.\nesc clears the filter."
         if self.fleet.connection.state != "live" and not self.rows():
             connection = self.fleet.connection
             return f"{connection.sentence}\n{connection.fix}" if connection.sentence else "Connecting…"
         return self.empty
+
+    def refusal(self) -> str:
+        """Why not all of this list could be read, as a sentence; empty when it was."""
+        refused = self.fleet.refused
+        return next((refused[noun] for noun in self.nouns or (self.noun,) if noun in refused), "")
 
     def _sort_key(self) -> SortKey:
         return self.sort_keys()[self.sort_column]
@@ -141,6 +146,10 @@ class TableView(View, Generic[Row]):
         del row
         return self.noun
 
+    def subject(self) -> tuple[Noun, Any] | None:
+        record = self.current()
+        return super().subject() or (None if record is None else (self.noun_of(record), record))
+
     def focus_inside(self) -> None:
         self.table.focus()
 
@@ -148,6 +157,7 @@ class TableView(View, Generic[Row]):
         shown, all_rows = len(self.order.ids), len(self.rows())
         marked = len(self.table.marked)
         return Content.assemble(
+            ("not all could be read  " if self.refusal() else "", "bold $error"),
             (f"{marked} marked  " if marked else "", "bold $warning"),
             (f"filter {self.filter.text}  " if self.filter.text else "", "$accent"),
             (f"{shown:,} of {all_rows:,}" if self.filter.text else count(all_rows, self.singular), "$muted"),

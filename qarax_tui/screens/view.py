@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
-from qarax_tui.client.records import Vm
+from qarax_tui.client.records import Noun, Vm
 from qarax_tui.keys import ACTIONS
 from qarax_tui.messages import NoteChanged, ViewChanged
 from qarax_tui.screens.guard import Guarded
@@ -34,6 +34,7 @@ class View(Guarded, Vertical):
     """Base of the views. Subclasses set `view_id` and the methods `do_<action id>` of their keys."""
 
     view_id: ClassVar[str] = ""
+    behind = False
     DEFAULT_CSS = "View { height: 1fr; }"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -68,6 +69,9 @@ class View(Guarded, Vertical):
     def take(self, changes: Changes) -> None:
         """The fleet changed."""
 
+    def catch_up(self) -> None:
+        """The view comes back to the screen, and the fleet changed meanwhile."""
+
     def tick(self) -> None:
         """A second passed, and the view is on the screen."""
 
@@ -77,6 +81,11 @@ class View(Guarded, Vertical):
     def vms(self) -> Sequence[Vm]:
         """The VMs that an action would take now."""
         return ()
+
+    def subject(self) -> tuple[Noun, Any] | None:
+        """The noun and the record that the view is looking at, or None when there is none."""
+        vms = self.vms()
+        return ("vm", vms[0]) if vms else None
 
     def step_back(self) -> bool:
         """What esc undoes inside the view before it leaves it; False when there is nothing."""

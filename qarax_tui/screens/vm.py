@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
 
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.records import Vm
 from qarax_tui.screens import vm_sections as sections
-from qarax_tui.screens.chrome import same
 from qarax_tui.screens.console import ConsolePage
 from qarax_tui.screens.samples import Samples
 from qarax_tui.screens.verbs import VmVerbs
+from qarax_tui.widgets.card import Card
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -48,13 +46,13 @@ class VmView(VmVerbs):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="vm-scroll", classes="page"), Horizontal(classes="page-columns"):
             with Vertical(classes="page-column"):
-                yield Static(id="vm-state", classes="card")
-                yield Static(id="vm-spec", classes="card")
-                yield Static(id="vm-devices", classes="card")
+                yield Card(id="vm-state", classes="card")
+                yield Card(id="vm-spec", classes="card")
+                yield Card(id="vm-devices", classes="card")
             with Vertical(classes="page-column"):
-                yield Static(id="vm-load", classes="card")
-                yield Static(id="vm-history", classes="card")
-                yield Static(id="vm-placement", classes="card")
+                yield Card(id="vm-load", classes="card")
+                yield Card(id="vm-history", classes="card")
+                yield Card(id="vm-placement", classes="card")
 
     def on_mount(self) -> None:
         self.draw()
@@ -84,8 +82,11 @@ class VmView(VmVerbs):
         self.query_one("#vm-scroll").focus()
 
     def take(self, changes: Changes) -> None:
-        if changes.touches("vm", "host", "operation") or changes.events:
+        if changes.reset("vm") or self.vm_id in changes.changed("vm") | changes.removed("vm"):
             self.draw()
+
+    def catch_up(self) -> None:
+        self.draw()
 
     def tick(self) -> None:
         self.draw()
@@ -120,22 +121,19 @@ class VmView(VmVerbs):
         body = self.fleet.raw("vm", self.vm_id) or {}
         now = self.session.now()
         host = self.fleet.raw("host", self.last.host_id) if self.last else None
-        self._put("#vm-state", sections.state(vm, body, host, self.fleet, now))
-        self._put("#vm-spec", sections.spec(self.last, body, self.fleet))
-        self._put("#vm-devices", sections.devices(body, self.fleet))
-        self._put("#vm-history", sections.history(self.vm_id, self.fleet, now))
-        self._put("#vm-placement", sections.placement(self.placement))
+        self._card("#vm-state").show(sections.state(vm, body, host, self.fleet, now))
+        self._card("#vm-spec").show(sections.spec(self.last, body, self.fleet))
+        self._card("#vm-devices").show(sections.devices(body, self.fleet))
+        self._card("#vm-history").show(sections.history(self.vm_id, self.fleet, now))
+        self._card("#vm-placement").show(sections.placement(self.placement))
         self._draw_load()
 
     def _draw_load(self) -> None:
-        self._put("#vm-load", sections.load(self.samples, self.vm))
-
-    def _put(self, selector: str, content: Content) -> None:
-        card = self.query_one(selector, Static)
-        card.display = bool(content.plain)
-        if not same(content, card.content):
-            card.update(content)
+        self._card("#vm-load").show(sections.load(self.samples, self.vm))
 
     def do_console(self) -> None:
         if self.vm is not None:
             self.call_later(self.main.push, ConsolePage(self.vm_id))
+
+    def _card(self, selector: str) -> Card:
+        return self.query_one(selector, Card)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
 from qarax_tui.screens.format import duration, moment, since, size, sparkline
 from qarax_tui.screens.vm_words import doing, driver_words, stands_in
+from qarax_tui.widgets.card import Line, labelled, plain, titled
 from qarax_tui.widgets.status import TONES, status_text
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from qarax_tui.screens.samples import Samples
 
 Json = Mapping[str, Any]
+Lines = Sequence[Line]
 _TONE_STYLES = {"good": "$success", "warn": "$warning", "bad": "$error", "busy": "$accent", "dim": "$muted"}
-_LABEL_WIDTH = 12
 _HISTORY = 8
 
 
@@ -28,73 +29,61 @@ def tone(status: str) -> str:
     return _TONE_STYLES.get(TONES.get(status, ""), "$foreground")
 
 
-def card(title: str, lines: Iterable[Content]) -> Content:
-    """A title over its lines; empty when there is no line."""
-    body = list(lines)
-    return Content("\n").join([Content.styled(title, "bold $primary"), *body]) if body else Content("")
-
-
-def line(label: str, value: str | Content, style: str = "") -> Content:
-    """A labelled value."""
-    shown = value if isinstance(value, Content) else Content.styled(value, style)
-    return Content.assemble((f"{label:<{_LABEL_WIDTH}}", "$muted"), shown)
-
-
-def state(vm: Vm | None, body: Json, host: Json | None, fleet: Fleet, now: float) -> Content:
+def state(vm: Vm | None, body: Json, host: Json | None, fleet: Fleet, now: float) -> Lines:
     """Status, what is going on, host, and what really runs it."""
     if vm is None:
-        return card("State", [Content.styled("It is gone. esc goes back.", "$warning")])
-    lines = [line("Status", Content.styled(status_text(vm.status), tone(vm.status)))]
+        return titled("State", [plain("It is gone. esc goes back.", "$warning")])
+    lines = [labelled("Status", Content.styled(status_text(vm.status), tone(vm.status)))]
     if vm.status_reason:
-        lines.append(line("Because", vm.status_reason))
+        lines.append(labelled("Because", vm.status_reason))
     if vm.operation is not None and vm.operation.running:
         lines.append(
-            line(
+            labelled(
                 "Now", f"◌ {doing(vm.operation, now)}, asked by {vm.operation.actor or 'someone'}", "$accent"
             )
         )
     if vm.status in {"running", "paused"} and vm.started_at:
-        lines.append(line("Uptime", since(vm.started_at, now)))
+        lines.append(labelled("Uptime", since(vm.started_at, now)))
     known = fleet.hosts.get(vm.host_id)
-    lines.append(line("Host", f"{known.name} ({known.status})" if known else vm.host_id or "–"))
+    lines.append(labelled("Host", f"{known.name} ({known.status})" if known else vm.host_id or "–"))
     lines += _driver(vm, known, host)
-    lines.append(line("Created", moment(vm.created_at, now)))
+    lines.append(labelled("Created", moment(vm.created_at, now)))
     if body.get("description"):
-        lines.append(line("About", str(body["description"])))
-    return card("State", lines)
+        lines.append(labelled("About", str(body["description"])))
+    return titled("State", lines)
 
 
-def _driver(vm: Vm, known: Host | None, host: Json | None) -> list[Content]:
+def _driver(vm: Vm, known: Host | None, host: Json | None) -> list[Line]:
     if not vm.driver:
         return []
     stand_in = stands_in(vm, known)
-    lines = [line("Runs on", driver_words(vm, known), "$warning" if stand_in else "")]
+    lines = [labelled("Runs on", driver_words(vm, known), "$warning" if stand_in else "")]
     rows = [row for row in (host or {}).get("drivers") or () if isinstance(row, dict)]
     mine = next((row for row in rows if row.get("name") == vm.driver), {})
     if mine.get("version"):
-        accelerator = f", {mine['accelerator']}" if mine.get("accelerator") else ""
-        lines.append(line("", f"{vm.driver} {mine['version']}{accelerator}", "$muted"))
+        accelerator = f", {mine['accelerator']}" if mine.get("accelerator") not in {None, "", "none"} else ""
+        lines.append(labelled("", f"{vm.driver} {mine['version']}{accelerator}", "$muted"))
     if stand_in and mine.get("reason"):
-        lines.append(line("", str(mine["reason"]), "$muted"))
+        lines.append(labelled("", str(mine["reason"]), "$muted"))
     return lines
 
 
-def spec(vm: Vm | None, body: Json, fleet: Fleet) -> Content:
+def spec(vm: Vm | None, body: Json, fleet: Fleet) -> Lines:
     """What was asked for."""
     if vm is None:
-        return Content("")
+        return ()
     cpus = f"{vm.boot_vcpus}" + (f", up to {vm.max_vcpus}" if vm.max_vcpus > vm.boot_vcpus else "")
     source = fleet.boot_sources.get(vm.boot_source_id)
     lines = [
-        line("vCPUs", cpus),
-        line("Memory", size(vm.memory_size) + _memory_extras(body)),
-        line("Boot source", source.name if source else vm.boot_source_id or "the server's default"),
+        labelled("vCPUs", cpus),
+        labelled("Memory", size(vm.memory_size) + _memory_extras(body)),
+        labelled("Boot source", source.name if source else vm.boot_source_id or "the server's default"),
     ]
     if source and source.kernel_params:
-        lines.append(line("", source.kernel_params, "$muted"))
+        lines.append(labelled("", source.kernel_params, "$muted"))
     grace = body.get("stop_grace_seconds")
     lines.append(
-        line(
+        labelled(
             "Stop",
             f"power button, force after {grace} s"
             if grace is not None
@@ -103,9 +92,9 @@ def spec(vm: Vm | None, body: Json, fleet: Fleet) -> Content:
     )
     flags = [word for word in ("autostart", "protected") if body.get(word)]
     if flags:
-        lines.append(line("Policy", ", ".join(flags)))
-    lines.append(line("Id", vm.id, "$muted"))
-    return card("Spec", lines)
+        lines.append(labelled("Policy", ", ".join(flags)))
+    lines.append(labelled("Id", vm.id, "$muted"))
+    return titled("Spec", lines)
 
 
 def _memory_extras(body: Json) -> str:
@@ -114,19 +103,19 @@ def _memory_extras(body: Json) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
-def devices(body: Json, fleet: Fleet) -> Content:
+def devices(body: Json, fleet: Fleet) -> Lines:
     """Networks and disks."""
-    lines: list[Content] = []
+    lines: list[Line] = []
     for row in _rows(body, "networks"):
         kind = row.get("interface_type") or "macvtap"
         words = [str(row[name]) for name in ("tap", "parent", "vhost_socket", "mac", "ip") if row.get(name)]
-        lines.append(line(str(row.get("id") or "net"), f"{kind}  {'  '.join(words)}"))
+        lines.append(labelled(str(row.get("id") or "net"), f"{kind}  {'  '.join(words)}"))
     for place, row in enumerate(_rows(body, "disks")):
         stored = fleet.storage_objects.get(str(row.get("storage_object_id")))
         name = f"{stored.name}  {size(stored.size_bytes)}" if stored else str(row.get("storage_object_id"))
         extra = "  read-only" if row.get("readonly") else ""
-        lines.append(line(f"disk{place}", f"{name}  {row.get('image_type') or 'raw'}{extra}"))
-    return card("Devices", lines)
+        lines.append(labelled(f"disk{place}", f"{name}  {row.get('image_type') or 'raw'}{extra}"))
+    return titled("Devices", lines)
 
 
 def _rows(body: Json, name: str) -> Sequence[Json]:
@@ -134,12 +123,12 @@ def _rows(body: Json, name: str) -> Sequence[Json]:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def load(samples: Samples, vm: Vm | None) -> Content:
+def load(samples: Samples, vm: Vm | None) -> Lines:
     """CPU, memory, disk and network of the last minutes."""
     if vm is None or vm.status != "running":
-        return Content("")
+        return ()
     if samples.problem and not samples.memory:
-        return card("Load", [Content.styled(samples.problem, "$muted")])
+        return titled("Load", [plain(samples.problem, "$muted")])
     rows: tuple[tuple[str, deque[float], Callable[[float], str]], ...] = (
         ("CPU", samples.cpu, lambda value: f"{value * 100:.0f} %"),
         ("Memory", samples.memory, lambda value: size(int(value))),
@@ -147,49 +136,48 @@ def load(samples: Samples, vm: Vm | None) -> Content:
         ("Network", samples.network, lambda value: f"{size(int(value))}/s"),
     )
     lines = [
-        Content.assemble(
-            (f"{label:<{_LABEL_WIDTH}}", "$muted"),
-            (sparkline(list(series), 24), "$accent"),
-            f"  {words(series[-1]) if series else '–'}",
+        labelled(
+            label,
+            Content.assemble(
+                (sparkline(list(series), 24), "$accent"), f"  {words(series[-1]) if series else '–'}"
+            ),
         )
         for label, series, words in rows
     ]
-    return card("Load", lines)
+    return titled("Load", lines)
 
 
-def history(vm_id: str, fleet: Fleet, now: float) -> Content:
+def history(vm_id: str, fleet: Fleet, now: float) -> Lines:
     """The last operations and events of the VM, newest first."""
     operations = [one for one in fleet.operations.values() if one.subject_id == vm_id]
     operations.sort(key=lambda one: one.started_at or 0.0, reverse=True)
     lines = [_operation(one, now) for one in operations[:_HISTORY]]
     if not lines:
         events = [one for one in reversed(fleet.events) if one.subject_id == vm_id][:_HISTORY]
-        lines = [line(moment(one.occurred_at, now), one.message or one.action) for one in events]
-    return card("History", lines)
+        lines = [labelled(moment(one.occurred_at, now), one.message or one.action) for one in events]
+    return titled("History", lines)
 
 
-def _operation(one: Operation, now: float) -> Content:
+def _operation(one: Operation, now: float) -> Line:
     how = one.reason or one.outcome or one.status
     took = (
         ""
         if one.ended_at is None or one.started_at is None
         else f"  {duration(one.ended_at - one.started_at)}"
     )
-    return Content.assemble(
-        (f"{moment(one.started_at, now):<{_LABEL_WIDTH}}", "$muted"),
-        (f"{one.action:<9}", "bold"),
-        (how, tone(one.status)),
-        (took, "$muted"),
-    )
+    when = labelled(moment(one.started_at, now), "").head
+    head = Content.assemble(when, (f"{one.action:<9}", "bold"))
+    return Line(head, Content.assemble((how, tone(one.status)), (took, "$muted")))
 
 
-def placement(decision: Json) -> Content:
+def placement(decision: Json) -> Lines:
     """Why this host."""
-    lines = [Content(str(decision["message"]))] if decision.get("message") else []
-    return card("Placement", [*lines, *(verdict(row) for row in _rows(decision, "hosts"))])
+    lines = [plain(str(decision["message"]))] if decision.get("message") else []
+    hosts = sorted(_rows(decision, "hosts"), key=lambda row: not row.get("fits"))
+    return titled("Placement", [*lines, *(verdict(row) for row in hosts)])
 
 
-def verdict(row: Json) -> Content:
+def verdict(row: Json) -> Line:
     """One host of a placement: fits, or the rules that say no."""
     fits = bool(row.get("fits"))
     rules = _rows(row, "rules")
@@ -197,11 +185,9 @@ def verdict(row: Json) -> Content:
         words = "; ".join(_rule(rule) for rule in rules if rule.get("rule") == "memory")
     else:
         words = "; ".join(_rule(rule) for rule in rules if not rule.get("passed"))
-    return Content.assemble(
-        ("● " if fits else "✖ ", "$success" if fits else "$error"),
-        (f"{row.get('host_name') or row.get('host_id')}", "bold" if fits else ""),
-        (f"  {words}" if words else "", "$muted"),
-    )
+    name = (f"{row.get('host_name') or row.get('host_id')}", "bold" if fits else "")
+    sign = Content.styled("● ", "$success") if fits else Content.styled("✖ ", "$error")
+    return Line(sign, Content.assemble(name, (f"  {words}" if words else "", "$muted")))
 
 
 def _rule(rule: Json) -> str:

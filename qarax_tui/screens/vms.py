@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qarax_tui.client.records import Vm
-from qarax_tui.screens.console import ConsolePage
 from qarax_tui.screens.format import natural, since, size
+from qarax_tui.screens.later import later
 from qarax_tui.screens.table_view import SortKey, TableView
 from qarax_tui.screens.verbs import VmVerbs
-from qarax_tui.screens.vm import VmView
 from qarax_tui.screens.vm_words import doing, driver_words, stands_in
 from qarax_tui.widgets.fleet_table import Column
 from qarax_tui.widgets.status import Cell, status_cell
@@ -95,17 +94,15 @@ class VmsView(VmVerbs, TableView[Vm]):
             return Cell("–", "dim")
         return Cell(since(vm.started_at, self.session.now()), "")
 
-    def touched_by(self, changes: Changes) -> frozenset[str]:
-        hosts = changes.changed("host")
-        return (
-            frozenset(vm.id for vm in self.fleet.vms.values() if vm.host_id in hosts)
-            if hosts
-            else frozenset()
-        )
+    def take(self, changes: Changes) -> None:
+        super().take(changes)
+        if hosts := changes.changed("host"):
+            vms = self.fleet.vms
+            self.table.update_shown(lambda row: row in vms and vms[row].host_id in hosts)
 
     def tick(self) -> None:
         """Countdowns and uptimes move on; only cells that differ are painted."""
-        self.table.update_rows(frozenset(self.order.ids))
+        self.table.update_shown()
 
     def empty_text(self) -> str:
         text = super().empty_text()
@@ -116,12 +113,12 @@ class VmsView(VmVerbs, TableView[Vm]):
     def do_details(self) -> None:
         vm = self.current()
         if vm is not None:
-            self.call_later(self.main.push, VmView(vm.id))
+            self.call_later(self.main.push, later("vm:VmView")(vm.id))
 
     def do_console(self) -> None:
         vm = self.current()
         if vm is not None:
-            self.call_later(self.main.push, ConsolePage(vm.id))
+            self.call_later(self.main.push, later("console:ConsolePage")(vm.id))
 
 
 def _networks(vm: Vm) -> Cell:

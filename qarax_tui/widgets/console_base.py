@@ -206,10 +206,19 @@ class ConsoleBase(ScrollView):
         self._scroll_rows(by * max(1, self.size.height - 1))
 
     def action_oldest(self) -> None:
-        if self.window is not None:
-            self.window.scroll_to_index(0)
-            self.window.follow = False
-            self.update_window()
+        self._to_oldest()
+
+    @work(exclusive=True, group="console-newest", exit_on_error=False)
+    async def _to_oldest(self) -> None:
+        if self.window is None or self.feed is None:
+            return
+        try:
+            await self.feed.to_oldest()
+        except ClientError as error:
+            self.post_message(self.Searched(self, error.sentence))
+        self.window.scroll_to_index(0)
+        self.window.follow = False
+        self.update_window()
 
     def action_newest(self) -> None:
         self._to_newest()

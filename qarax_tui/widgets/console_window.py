@@ -77,11 +77,10 @@ class ConsoleWindow:
         """After anything changed: at the end when following, else where it was as far as that is kept."""
         if self.follow:
             self.top, self.skip = self._end_position()
-        elif self._index(self.top) < self.count:
-            kept = self._number(self._index(self.top))
-            self.top, self.skip = kept, self.skip if kept == self.top else 0
         else:
-            self.top, self.skip = self._end_position()
+            kept = self._number(self._index(self.top))
+            wanted = (kept, self.skip if kept == self.top else 0)
+            self.top, self.skip = min(wanted, self._end_position())
 
     def scroll(self, rows: int) -> None:
         """By so many rows; going up ends following, coming to the end begins it."""

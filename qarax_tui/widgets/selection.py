@@ -18,11 +18,12 @@ class Selection:
         self.place = 0
         self._lost: str | None = None
         self._marks: dict[str, None] = {}
+        self._marked: tuple[str, ...] | None = None
 
     @property
     def marked(self) -> frozenset[str]:
         """Marked ids that are in the list; marks on hidden rows wait for them."""
-        return frozenset(self._marks).intersection(self.rows) if self._marks else frozenset()
+        return frozenset(self._marked_rows())
 
     def is_marked(self, row: str) -> bool:
         """Whether this row is marked."""
@@ -30,14 +31,19 @@ class Selection:
 
     def targets(self) -> tuple[str, ...]:
         """What an action acts on: the marked rows in order, else the one under the cursor, else nothing."""
-        if marked := self.marked:
-            return tuple(row for row in self.rows if row in marked)
-        return () if self.cursor is None else (self.cursor,)
+        return self._marked_rows() or (() if self.cursor is None else (self.cursor,))
+
+    def _marked_rows(self) -> tuple[str, ...]:
+        """The marked ids in the order of the list, looked for once until either changes."""
+        if self._marked is None:
+            marks = self._marks
+            self._marked = tuple(row for row in self.rows if row in marks) if marks else ()
+        return self._marked
 
     def replace(self, rows: Sequence[str], exists: Callable[[str], bool]) -> None:
         """Another order or content; `exists` tells a hidden object from one that is gone."""
         first_ever = self.cursor is None and self._lost is None
-        self.rows = rows
+        self.rows, self._marked = rows, None
         wanted = self.cursor or self._lost
         if first_ever:
             self._go(0)
@@ -65,6 +71,7 @@ class Selection:
 
     def toggle(self, row: str) -> None:
         """Marks or unmarks."""
+        self._marked = None
         if row in self._marks:
             del self._marks[row]
         else:
@@ -72,10 +79,12 @@ class Selection:
 
     def mark_all(self) -> None:
         """Marks every row of the list."""
+        self._marked = None
         self._marks.update(dict.fromkeys(self.rows))
 
     def clear_marks(self) -> None:
         """No marks, hidden ones included."""
+        self._marked = None
         self._marks.clear()
 
     def _go(self, place: int) -> None:

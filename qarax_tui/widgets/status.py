@@ -36,7 +36,8 @@ TONES = {
 
 def status_text(status: str) -> str:
     """`● running`; an unknown word keeps its word."""
-    return f"{_GLYPHS[TONES.get(status, '')]} {status.replace('_', ' ')}"
+    glyph = "?" if status == "unknown" else _GLYPHS[TONES.get(status, "")]
+    return f"{glyph} {status.replace('_', ' ')}"
 
 
 def status_cell(status: str) -> Cell:

@@ -82,6 +82,10 @@ class TableBase(ScrollView):
         for row in changed:
             del self._cells[row]
 
+    def update_shown(self, concerned: Callable[[str], bool] = lambda _: True) -> None:
+        """As `update_rows`, for the rows on the screen that are concerned."""
+        self.update_rows([row for row in self._cells if concerned(row)])
+
     def set_sort(self, key: str, reverse: bool) -> None:
         """Draws the arrow."""
         self._sort = (key, reverse)
@@ -128,13 +132,11 @@ class TableBase(ScrollView):
 
     def _keep_in_sight(self, anchors: list[tuple[str, int]]) -> None:
         """Scrolls so that the first anchor still in the list stays on its line; at the top, stays there."""
-        present = set(self.rows) if anchors else set()
-        anchor = next((pair for pair in anchors if pair[0] in present), None)
-        if anchor is None:
-            self._scroll_to_row(self._top)
-            return
-        row, line = anchor
-        at = self._selection.place if row == self.cursor_id else self.rows.index(row)
+        if anchors and anchors[0][0] == self.cursor_id:
+            (_, line), at = anchors[0], self._selection.place
+        else:
+            places = {row: place for place, row in enumerate(self.rows)} if anchors else {}
+            line, at = next(((line, places[row]) for row, line in anchors if row in places), (0, self._top))
         stays_at_top = self._top == 0 and at < self._body_height
         self._scroll_to_row(0 if stays_at_top else at - line)
 

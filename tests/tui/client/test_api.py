@@ -112,7 +112,7 @@ async def test_pages_follow_the_link_to_the_end(plane: ControlPlane, api: Api) -
 async def test_storage_transfers_and_the_rest(plane: ControlPlane, api: Api) -> None:
     pool = await api.create_storage_pool({"name": "images", "pool_type": "local"})
     transfer = await api.create_transfer(pool, {"name": "vmlinux", "source": "/x", "object_type": "kernel"})
-    assert [found.id for found in await api.list_transfers(pool)] == [transfer]
+    assert [row["id"] async for page in api.pages("transfer") for row in page] == [transfer]
     kernel = await api.create_storage_object({"name": "k", "storage_pool_id": pool})
     boot = await api.create_boot_source({"name": "linux", "kernel_image_id": kernel})
     host = await api.create_host({"name": "alpha", "address": "127.0.0.1"})

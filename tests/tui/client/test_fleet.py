@@ -159,3 +159,16 @@ async def test_whatever_answers_the_fleet_says_so_and_goes_on(body: bytes) -> No
         assert fleet.connection.sentence
         await fleet.stop()
     server.close()
+
+
+async def test_one_list_that_is_refused_spoils_no_other(plane: ControlPlane, fleet: Fleet) -> None:
+    host = plane.add("host", silently=True)
+    vm = plane.add("vm", silently=True)
+    for _ in range(2):
+        plane.refuse("GET", "/hosts", 500, {"message": "The list is broken."})
+    await fleet.start()
+    await until(lambda: fleet.connection.state == "live")
+    assert vm in fleet.vms
+    assert fleet.refused == {"host": "The list is broken."}
+    await until(lambda: host in fleet.hosts)
+    assert fleet.refused == {}

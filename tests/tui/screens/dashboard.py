@@ -48,7 +48,7 @@ class Desk:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
-        await self.pilot.pause()
+        await self.until(lambda: not self.app.keys_waiting)
 
     async def type(self, text: str) -> None:
         """Write into the field that has the focus."""

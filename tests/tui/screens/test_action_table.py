@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import replace
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from qarax_tui import keymap
 from qarax_tui.keys import ACTIONS, BY_ID, ROOT_VIEWS, Action, for_view
+from qarax_tui.screens import later
 from qarax_tui.screens.console import ConsolePage
 from qarax_tui.screens.everywhere import HANDLERS
 from qarax_tui.screens.host import HostView
@@ -22,7 +25,7 @@ from qarax_tui.screens.view import View
 from qarax_tui.screens.vm import VmView
 
 VIEWS: dict[str, type[View]] = {
-    **{view_id: made for view_id, made in ROOTS.items() if isinstance(made, type)},
+    **{view_id: type(make()) for view_id, make in ROOTS.items()},
     "vm": VmView,
     "console": ConsolePage,
     "actions": OwnActionsView,
@@ -35,7 +38,15 @@ BEGIN, END = "test_action_table.py -->\n", "<!-- end of keys -->"
 
 def test_every_root_view_is_built() -> None:
     assert set(ROOTS) == set(ROOT_VIEWS)
-    assert set(VIEWS) >= set(ROOT_VIEWS)
+    assert [VIEWS[view_id].view_id for view_id in ROOT_VIEWS] == list(ROOT_VIEWS)
+
+
+def test_what_is_loaded_later_is_there() -> None:
+    source = "".join(path.read_text() for path in Path(later.__file__).parent.glob("*.py"))
+    named = re.findall(r'"([a-z_]+):([A-Za-z_]+)"', source)
+    assert len(named) > len(ROOT_VIEWS)
+    for module, name in named:
+        assert hasattr(import_module(f"qarax_tui.screens.{module}"), name)
 
 
 @pytest.mark.parametrize("view_id", VIEWS)

@@ -120,7 +120,15 @@ async def test_the_mouse_reaches_tabs_rows_and_footer() -> None:
             await desk.until(lambda: "Create a VM" in desk.text())
 
 
-COPIED = ("00000000-0000", "db-1", "curl http", '"boot_vcpus": 1', "boot_vcpus: 1", "-X POST", '"payload"')
+COPIED = (
+    "00000000-0000",
+    "db-1",
+    "curl -fsS http",
+    '"boot_vcpus": 1',
+    "boot_vcpus: 1",
+    "-X POST",
+    '"payload"',
+)
 
 
 async def test_a_vm_is_copied_in_every_form() -> None:

@@ -11,25 +11,32 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 import pyte
 import pytest
 
+DASHBOARD = (sys.executable, "-c", "import sys; from qarax_tui.cli import main; sys.exit(main())")
+
 
 class Terminal:
     """`raw` is everything the program ever wrote; `lines` is what a terminal shows of it."""
 
     def __init__(
-        self, folder: Path, *arguments: str, size: tuple[int, int] = (100, 30), term: str = ""
+        self,
+        folder: Path,
+        *arguments: str,
+        size: tuple[int, int] = (100, 30),
+        term: str = "",
+        command: Sequence[str] = DASHBOARD,
     ) -> None:
         self.raw = bytearray()
         self._screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self._screen)
         self._size = size
-        self._arguments = arguments
+        self._command = [*command, *arguments]
         self._environment = {
             **os.environ,
             "HOME": str(folder),
@@ -45,9 +52,7 @@ class Terminal:
         if self.pid == 0:
             columns, rows = self._size
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            code = "import sys; from qarax_tui.cli import main; sys.exit(main())"
-            command = [sys.executable, "-c", code, *self._arguments]
-            os.execve(sys.executable, command, self._environment)  # noqa: S606 - the child of the fork
+            os.execvpe(self._command[0], self._command, self._environment)  # noqa: S606 - the child of the fork
         self.resize(*self._size)
         os.set_blocking(self._fd, False)
         asyncio.get_running_loop().add_reader(self._fd, self._read)

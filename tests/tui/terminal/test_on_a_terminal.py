@@ -62,6 +62,23 @@ async def test_keys_are_answered_while_ten_thousand_vms_change(tmp_path: Path) -
         assert waits[int(len(waits) * 0.95)] < 1.0
 
 
+async def test_keys_that_come_in_a_burst_go_where_each_would_have_gone(tmp_path: Path) -> None:
+    """What is typed after `/` and into a question never acts on the list behind it."""
+    async with ControlPlane() as plane:
+        for name in ("pax", "nap", "sax"):
+            plane.add("vm", name=name, status="running")
+        async with dashboard(tmp_path, plane) as terminal:
+            await welcomed(terminal)
+            terminal.press("/pax\r")
+            await terminal.shows("filter pax")
+            assert "marked" not in terminal.text
+            terminal.press("Dpax\r")
+            await terminal.until(lambda: "Nothing matches" in terminal.text)
+            terminal.press(":hosts\r1:filter nap\rxn:filter sax\rDnap\x1b")
+            await terminal.until(lambda: "Delete sax?" not in terminal.text and "filter sax" in terminal.text)
+            assert [method for method, _ in plane.requests if method != "GET"] == ["DELETE"]
+
+
 async def test_nothing_is_written_and_little_is_done_when_nothing_happens(tmp_path: Path) -> None:
     async with ControlPlane(heartbeat=0.5) as plane:
         for number in range(50):
@@ -144,11 +161,13 @@ async def test_it_starts_on_a_poor_terminal(tmp_path: Path, term: str) -> None:
             assert b"Traceback" not in terminal.raw
 
 
-async def test_a_lost_terminal_ends_it_quietly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) -> None:
     async with ControlPlane() as plane:
         plane.add("vm", name="web")
         async with dashboard(tmp_path, plane) as terminal:
             await welcomed(terminal)
-            os.kill(terminal.pid, signal.SIGHUP)
+            os.kill(terminal.pid, number)
             await terminal.until(lambda: not terminal.alive)
             assert b"Traceback" not in terminal.raw
+            assert b"\x1b[?1049l" in terminal.raw
