@@ -11,8 +11,9 @@ QEMU := qemu-system-x86_64=qemu-system-x86
 SSHD := sshd=openssh-server sudo=sudo
 # Several workers pay off only where there are cores for them.
 WORKERS ?= 2
+SHORT := not faults and not fuzzing
 
-.PHONY: help setup run demo test check faults bench security build openapi proto lock clean
+.PHONY: help setup run demo test check faults fuzz bench security build openapi proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,9 +30,9 @@ demo: setup ## the README's API walkthrough, with real requests and a real guest
 
 test: ## the tests, with real guests in them
 	@hack/setup.sh $(QEMU) $(SSHD)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not faults" || { \
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "$(SHORT)" || { \
 	    echo 'make test: what failed beside others runs once more, alone; a test that needs this wants mending'; \
-	    $(BIN)/pytest -m "not faults" --last-failed --last-failed-no-failures none; }
+	    $(BIN)/pytest -m "$(SHORT)" --last-failed --last-failed-no-failures none; }
 
 check: setup ## ruff, mypy, import directions, sql, proto, openapi.yaml, no addresses
 	@hack/check.sh
@@ -39,6 +40,9 @@ check: setup ## ruff, mypy, import directions, sql, proto, openapi.yaml, no addr
 faults: ## the fault scenarios in their long form, and a table of them; the longest first, two at a time
 	@hack/setup.sh $(QEMU)
 	@$(BIN)/pytest -n $(WORKERS) --dist load --maxschedchunk 1 -m faults --timeout=1800
+
+fuzz: setup ## the REST API under schemathesis, 20,000 cases and more
+	@$(BIN)/pytest -n 0 -m fuzzing
 
 bench: ## the performance table and how cost grows, into docs/performance.md; QUICK=1: printed, small sizes
 	@hack/setup.sh $(QEMU) curl=curl less=less

@@ -43,7 +43,7 @@ async def test_schemathesis_finds_nothing(
         await it.check_dialled()
 
 
-@pytest.mark.faults
+@pytest.mark.fuzzing
 @pytest.mark.timeout(3600)
 async def test_schemathesis_finds_nothing_in_twenty_thousand_cases(
     database_settings: TestDatabase, corner_node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
