@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from qarax_server.control.transitions import is_done, refusal
+from qarax_server.settings import Monitor
 from tests.postgres import TestDatabase
 from tests.server.running import ControlPlane, Node, control_plane, settings_for
 
@@ -102,7 +103,8 @@ class Fleet:
         node = Node(directory / "node")
         await node.start()
         self._stack.push_async_callback(node.kill)
-        plane = await self._stack.enter_async_context(control_plane(settings_for(where, directory)))
+        settings = settings_for(where, directory, monitor=Monitor())
+        plane = await self._stack.enter_async_context(control_plane(settings))
         await plane.add_host(node)
         return plane
 
