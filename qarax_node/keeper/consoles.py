@@ -137,7 +137,7 @@ class Consoles:
             return
         connected = console.socket
         if connected is not None:
-            self._selector.register(connected, selectors.EVENT_READ, lambda mask: self._ready(vm, mask))
+            self._selector.register(connected, selectors.EVENT_READ, vm)
         self._tell(vm, None)
         self.grown.add(vm)
 
@@ -145,7 +145,8 @@ class Consoles:
         for answer in self._connecting.pop(vm, []):
             answer(outcome)
 
-    def _ready(self, vm: str, mask: int) -> None:
+    def ready(self, vm: str, mask: int) -> None:
+        """The selector says that its socket can be read or written."""
         console = self._consoles[vm]
         if mask & selectors.EVENT_WRITE:
             self._write(console)

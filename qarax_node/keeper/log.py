@@ -41,7 +41,7 @@ class ConsoleLog:
         self._cap = cap
         self._fd = -1
         self._inode = 0
-        self._pending: list[index.Line] = []
+        self._pending: tuple[index.Line, ...] = ()
         self._dropped = 0
         self._why = ""
         self._marked = 0.0
@@ -99,11 +99,11 @@ class ConsoleLog:
         if not self._pending:
             return
         try:
-            index.append(self._index, self._pending)
+            index.append(self._index, list(self._pending))
         except OSError as error:
             self._why = error.strerror or "write failed"
             return
-        self._pending.clear()
+        self._pending = ()
         size = _stat(self._index)
         if size is not None and size.st_size > INDEX_CAP_BYTES:
             self._compact()
@@ -130,7 +130,7 @@ class ConsoleLog:
         if text:
             line["text"] = text[:500]
         if len(self._pending) < MOST_PENDING or kind == "gap":
-            self._pending.append(line)
+            self._pending += (line,)
 
     def _end_gap(self) -> None:
         last = self._pending[-1] if len(self._pending) >= MOST_PENDING else None

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -93,6 +94,24 @@ def _arrange(wanted: list[int], told: int) -> int:
     return told
 
 
+class Vmm:
+    """A VMM that runs; `socket` is the path of its serial socket, "" until it is attached."""
+
+    __slots__ = ("boot_id", "pid", "socket", "start_time", "vm")
+
+    def __init__(self, vm: str, pid: int, start_time: int | None, boot_id: str, socket: str = "") -> None:
+        self.vm = sys.intern(vm)
+        self.pid = pid
+        self.start_time = start_time
+        self.boot_id = sys.intern(boot_id)
+        self.socket = socket
+
+    @property
+    def identity(self) -> Record:
+        """What tells it from a process with the same pid."""
+        return {"pid": self.pid, "start_time": self.start_time, "boot_id": self.boot_id}
+
+
 class Records:
     """What survives the keeper: a record per running VMM, and the exits."""
 
@@ -103,11 +122,11 @@ class Records:
         self._unsaved: list[Record] = []
         self.sequence = max((line["sequence"] for line in self.exits(0)), default=0)
 
-    def save(self, record: Record) -> None:
+    def save(self, vmm: Vmm) -> None:
         """Write a VMM's record atomically; no sync: a host that goes down takes the VMM along."""
-        path = f"{self._processes}/{record['vm']}.json"
+        path = f"{self._processes}/{vmm.vm}.json"
         with open(path + ".new", "w", encoding="utf-8") as file:  # noqa: PTH123  as above
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps({"vm": vmm.vm, **vmm.identity}) + "\n")
         os.replace(path + ".new", path)  # noqa: PTH105  as above
 
     def add(self, vm: str, more: Record) -> None:
@@ -120,8 +139,8 @@ class Records:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._processes}/{vm}.json")  # noqa: PTH108  as above
 
-    def load(self) -> list[Record]:
-        """The records that an earlier keeper left."""
+    def load(self) -> list[Vmm]:
+        """The VMMs that an earlier keeper left."""
         records = []
         for entry in os.scandir(self._processes):
             if entry.name.endswith(".json"):
@@ -129,7 +148,11 @@ class Records:
                 for line in _lines(entry.path):
                     record.update(line)
                 records.append(record)
-        return [record for record in records if "pid" in record]
+        return [
+            Vmm(found["vm"], found["pid"], found["start_time"], found["boot_id"], found.get("socket", ""))
+            for found in records
+            if "pid" in found
+        ]
 
     def ended(self, ends: list[tuple[str, int, int | None]]) -> list[Record]:
         """Record exits as (vm, pid, status), one sync for all of them, and return them with their numbers."""

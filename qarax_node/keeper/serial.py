@@ -51,7 +51,7 @@ class Serial:
         self.socket: socket.socket | None = None
         self.retry_at = 0.0
         self.text = ""
-        self.input = bytearray()
+        self.input = b""
         self.holder: tuple[object, str] | None = None
         self._bound = 0
         self._rebooted_at = -1
@@ -113,14 +113,14 @@ class Serial:
     def write(self) -> bool:
         """Send pending input; True when some is left for later."""
         if self.socket is None:
-            self.input.clear()
+            self.input = b""
         try:
             while self.input and self.socket is not None:
-                del self.input[: self.socket.send(self.input[:4096])]
+                self.input = self.input[self.socket.send(self.input[:4096]) :]
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
-            self.input.clear()
+            self.input = b""
         return False
 
     def half_close(self) -> None:
@@ -139,7 +139,7 @@ class Serial:
             pass
         self.socket.close()
         self.socket = None
-        self.input.clear()
+        self.input = b""
 
 
 def _readable(readable: socket.socket, seconds: float) -> bool:

@@ -13,6 +13,7 @@ import re
 import selectors
 import signal
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +73,17 @@ class Keeper:
         while not self._stopping:
             for key, mask in self._selector.select(self._timeout()):
                 if self._selector.get_map().get(key.fd) is key:
-                    key.data(mask)
+                    self._ready(key.data, mask)
             self._consoles.retry()
             self._push_grown()
         self._consoles.close()
+
+    def _ready(self, whose: str | Callable[[int], None], mask: int) -> None:
+        """What to call, or the VM of a console: of those there are a thousand."""
+        if isinstance(whose, str):
+            self._consoles.ready(whose, mask)
+        else:
+            whose(mask)
 
     def _timeout(self) -> float | None:
         waits = [self._consoles.due()]
@@ -205,7 +213,7 @@ class Keeper:
     def _forget(self, _client: Client, fields: dict[str, Any]) -> None:
         vm = _vm(fields)
         if vm in self._vms.running:
-            raise RefusedError(f"VM {vm} still has a VMM, pid {self._vms.running[vm]['pid']}", "running")
+            raise RefusedError(f"VM {vm} still has a VMM, pid {self._vms.running[vm].pid}", "running")
         self._consoles.forget(vm, remove=fields.get("remove") is True)
 
 
@@ -213,7 +221,7 @@ def _vm(fields: dict[str, Any]) -> str:
     vm = fields["vm"]
     if not isinstance(vm, str) or not VM_NAME.fullmatch(vm):
         raise ValueError("vm must be a UUID")
-    return vm
+    return sys.intern(vm)
 
 
 def _path(fields: dict[str, Any], name: str) -> str:

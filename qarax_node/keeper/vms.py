@@ -23,7 +23,7 @@ class RefusedError(Exception):
 
 
 class Vms:
-    """Every VMM here, as its record; `push` tells the subscribers."""
+    """Every VMM here; `push` tells the subscribers."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Vms:
     ) -> None:
         self.records = processes.Records(runtime_dir)
         self._boot_id = processes.boot_id()
-        self.running: dict[str, processes.Record] = {}
+        self.running: dict[str, processes.Vmm] = {}
         self._consoles = consoles
         self._selector = selector
         self._push = push
@@ -45,34 +45,34 @@ class Vms:
         """Watch the VMMs that an earlier keeper started; those that are gone ended unseen."""
         gone: list[Ended] = []
         told = {(ended["vm"], ended["pid"]) for ended in self.records.exits(0)}
-        for record in self.records.load():
-            vm, pid = record["vm"], record["pid"]
-            if self._watch(record):
-                self.running[vm] = record
-                if record.get("socket"):
-                    self._consoles.take_up(vm, record["socket"])
+        for vmm in self.records.load():
+            vm, pid = vmm.vm, vmm.pid
+            if self._watch(vmm):
+                self.running[vm] = vmm
+                if vmm.socket:
+                    self._consoles.take_up(vm, vmm.socket)
             elif (vm, pid) in told:
                 self.records.drop(vm)  # all that the earlier keeper had not come to
             else:
-                self.running[vm] = record
+                self.running[vm] = vmm
                 gone.append((vm, pid, None))
         self._ended(gone)
 
-    def _watch(self, record: processes.Record) -> bool:
+    def _watch(self, vmm: processes.Vmm) -> bool:
         """Wait by pidfd for a process that is not our child; False when it is gone."""
         try:
-            descriptor = os.pidfd_open(record["pid"])
+            descriptor = os.pidfd_open(vmm.pid)
         except ProcessLookupError:
             return False
-        same = processes.start_time(record["pid"]) == record["start_time"]
-        if record["boot_id"] != self._boot_id or not same:
+        same = processes.start_time(vmm.pid) == vmm.start_time
+        if vmm.boot_id != self._boot_id or not same:
             os.close(descriptor)
             return False
 
         def ended(_: int) -> None:
             self._selector.unregister(descriptor)
             os.close(descriptor)
-            self._ended([(record["vm"], record["pid"], None)])
+            self._ended([(vmm.vm, vmm.pid, None)])
 
         self._selector.register(descriptor, selectors.EVENT_READ, ended)
         return True
@@ -82,20 +82,19 @@ class Vms:
         if vm in self.running:
             self.reap()  # it may have ended a moment ago, seen by the node before this loop came to it
         if vm in self.running:
-            raise RefusedError(f"VM {vm} has a VMM already, pid {self.running[vm]['pid']}", "running")
+            raise RefusedError(f"VM {vm} has a VMM already, pid {self.running[vm].pid}", "running")
         pid, go, told = processes.spawn(fields["argv"], fields["cwd"], fields["log"], fds)
         self._children[pid] = vm
-        started, boot_id = processes.start_time(pid), self._boot_id
-        record = {"vm": vm, "pid": pid, "start_time": started, "boot_id": boot_id}
+        vmm = processes.Vmm(vm, pid, processes.start_time(pid), self._boot_id)
         try:
-            self.records.save(record)
+            self.records.save(vmm)
             os.write(go, b"x")
         except OSError as error:
             os.close(told)
             raise RefusedError(f"no VMM without its record on disk: {error}", "spawn_failed") from error
         finally:
             os.close(go)
-        self.running[vm] = record
+        self.running[vm] = vmm
         self._executing[vm] = told, answer
         self._selector.register(told, selectors.EVENT_READ, lambda _: self._executed(vm))
 
@@ -105,14 +104,14 @@ class Vms:
         self._selector.unregister(told)
         failure = os.read(told, 1000).decode(errors="replace")
         os.close(told)
-        record = self.running[vm]
+        vmm = self.running[vm]
         if failure:
-            self._children.pop(record["pid"], None)
+            self._children.pop(vmm.pid, None)
             del self.running[vm]
             self.records.drop(vm)
             answer(RefusedError(f"the VMM could not be executed: {failure}", "spawn_failed"))
         else:
-            answer({name: record[name] for name in ("pid", "start_time", "boot_id")})
+            answer(vmm.identity)
 
     def reap(self) -> None:
         """Collect every child that has ended."""
@@ -125,7 +124,7 @@ class Vms:
             if pid == 0:
                 break
             vm = self._children.get(pid)
-            if vm in self._executing and self.running[vm]["pid"] == pid:
+            if vm in self._executing and self.running[vm].pid == pid:
                 self._executed(vm)
             if self._children.pop(pid, None) is not None and vm in self.running:
                 ended.append((str(vm), pid, status))
@@ -142,20 +141,20 @@ class Vms:
 
     def attach(self, vm: str, path: str, kind: str, answer: Answer) -> None:
         """Have the VM's serial socket drained; `answer` once it is."""
-        record = self.running.get(vm)
-        if record is None:
+        vmm = self.running.get(vm)
+        if vmm is None:
             raise RefusedError(f"VM {vm} has no VMM whose console could be attached", "no_console")
-        if record.get("socket") != path:
+        if vmm.socket != path:
             self.records.add(vm, {"socket": path})
-            record["socket"] = path
-        self._consoles.attach(vm, path, kind, answer)
+            vmm.socket = path
+        self._consoles.attach(vm, vmm.socket, kind, answer)
 
     def describe(self) -> list[dict[str, Any]]:
         """Every VM known, for `list`."""
-        empty = {"pid": 0, "start_time": 0, "boot_id": ""}
+        none = processes.Vmm("", 0, 0, "")
         return [
             {
-                **{name: self.running.get(vm, empty)[name] for name in empty},
+                **self.running.get(vm, none).identity,
                 "vm": vm,
                 "running": vm in self.running,
                 **self._consoles.describe(vm),
