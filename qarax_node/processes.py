@@ -10,19 +10,28 @@ import asyncio
 import os
 import select
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Process:
     """The VMM of a VM, named so that a reused pid is never taken for it."""
 
     pid: int
     start_time: int
     boot_id: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boot_id", sys.intern(self.boot_id))  # one for a thousand of them
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,46 @@ async def wait_gone(process: Process, timeout: float | None = None) -> bool:  # 
         loop.remove_reader(descriptor)
         os.close(descriptor)
     return True
+
+
+class Deaths(Generic[T]):
+    """Tells of processes' ends: one epoll for all of their pidfds, in the running loop, made with the first.
+
+    `told` is called with what the process was watched for.
+    """
+
+    def __init__(self, told: Callable[[T], None]) -> None:
+        self._told = told
+        self._epoll: select.epoll | None = None
+        self._watched: dict[int, T] = {}
+
+    def watch(self, process: Process, whose: T) -> bool:
+        """Tell once it has ended; False when it has already."""
+        descriptor = open_pidfd(process)
+        if descriptor is None:
+            return False
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            asyncio.get_running_loop().add_reader(self._epoll, self._ready, self._epoll)
+        self._epoll.register(descriptor, select.EPOLLIN)
+        self._watched[descriptor] = whose
+        return True
+
+    def _ready(self, epoll: select.epoll) -> None:
+        for descriptor, _ in epoll.poll(0):
+            epoll.unregister(descriptor)
+            os.close(descriptor)
+            self._told(self._watched.pop(descriptor))
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        for descriptor in self._watched:
+            os.close(descriptor)
+        self._watched.clear()
+        if self._epoll is not None:
+            asyncio.get_running_loop().remove_reader(self._epoll)
+            self._epoll.close()
+            self._epoll = None
 
 
 def usage(pid: int) -> dict[str, int]:

@@ -13,16 +13,16 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Steps:
-    """Those of one owner; `told` are failures that whoever asked is told of, so that no log needs them."""
+    """Those of one owner or of many; `told` are failures that whoever asked is told of: no log needs them."""
 
-    def __init__(self, owner: str, told: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(self, owner: str = "", told: tuple[type[Exception], ...] = ()) -> None:
         self._owner = owner
         self._told = told
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def begin(self, step: Coroutine[Any, Any, None], owner: str = "") -> asyncio.Task[None]:
         """Run a step from now on."""
-        task = asyncio.create_task(step)
+        task = asyncio.create_task(step, name=owner or self._owner)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -43,4 +43,4 @@ class Steps:
             return
         error = task.exception()
         if error is not None and not isinstance(error, self._told):
-            LOGGER.error("%s: %s", self._owner, error, exc_info=error)
+            LOGGER.error("%s: %s", task.get_name(), error, exc_info=error)

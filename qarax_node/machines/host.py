@@ -22,6 +22,7 @@ from qarax_node.machines.node_file import NodeFile
 from qarax_node.machines.record import Record, Run
 from qarax_node.machines.watchers import Watchers
 from qarax_node.network import interfaces
+from qarax_node.processes import Deaths
 from qarax_node.steps import Steps
 
 if TYPE_CHECKING:
@@ -50,12 +51,13 @@ class Host:
         self.watchers = Watchers()
         self.strangers: list[str] = []
         self.node = NodeFile(settings.runtime_dir)
-        self._around = Surroundings(registry, keeper, settings, self._changed)
+        steps, waits = Steps(told=(NodeError, KeeperError)), Steps()
+        self._deaths = Deaths(Machine.vmm_is_gone)
+        self._around = Surroundings(registry, keeper, settings, self._changed, steps, waits, self._deaths)
         self._machines: dict[str, Machine] = {}
         self.on_removed: Callable[[str], None] = lambda _: None
         self._creating: dict[str, asyncio.Lock] = {}
         self._generation = 0
-        self._generations: dict[str, int] = {}
         self._ledger = None if keeper is None else Ledger(keeper, self._exit, lambda: self.watchers.touch(""))
         self._steps = Steps("this node")
         self._autostarts = asyncio.Semaphore(MOST_STARTS_AT_ONCE)
@@ -73,13 +75,10 @@ class Host:
             raise NodeError(f"there is no VM {vm_id!r} on this node", code="vm_missing", kind="missing")
         return machine
 
-    def generation(self, vm_id: str) -> int:
-        """Grows with every change of this VM on this node, over restarts too."""
-        return self._generations.get(vm_id, self.node.facts.starts << 32)
-
     def _changed(self, machine: Machine) -> None:
+        """A generation grows with every change of a VM on this node, over restarts too."""
         self._generation += 1
-        self._generations[machine.vm_id] = (self.node.facts.starts << 32) + self._generation
+        machine.generation = (self.node.facts.starts << 32) + self._generation
         self.watchers.touch(machine.vm_id)
         if self.keeper is not None:
             said = f"{machine.status}, {machine.reason}" if machine.reason else machine.status
@@ -125,7 +124,7 @@ class Host:
             run = record.run() or self._half_started(directory.name, wanted)
             driver = self.registry.find_or_absent(run.driver if run else wanted.driver)
             try:
-                machine = self._add(directory.name, record, wanted, driver)
+                machine = self._add(directory.name, wanted, driver)
             except NodeError as error:
                 leftovers.append(f"{directory.name} ({error})")
                 continue
@@ -172,9 +171,9 @@ class Host:
         if machine is not None:
             machine.exit_recorded(ended)
 
-    def _add(self, vm_id: str, record: Record, wanted: node_pb2.VmSpec, driver: Driver) -> Machine:
-        machine = Machine(vm_id, record, wanted, driver, self._around)
-        self._machines[vm_id] = machine
+    def _add(self, vm_id: str, wanted: node_pb2.VmSpec, driver: Driver) -> Machine:
+        machine = self._machines[vm_id] = Machine(vm_id, wanted, driver, self._around)
+        machine.generation = self.node.facts.starts << 32
         return machine
 
     async def create(self, vm_id: str, wanted: node_pb2.VmSpec, *, preflight_only: bool) -> Machine | None:
@@ -202,7 +201,7 @@ class Host:
             return None
         record = Record(directory, durable=self.keeper is not None)
         await asyncio.to_thread(record.create, wanted)
-        machine = self._add(vm_id, record, wanted, driver)
+        machine = self._add(vm_id, wanted, driver)
         machine.changed()
         return machine
 
@@ -244,7 +243,6 @@ class Host:
         self.watchers.touch(machine.vm_id)
         self.on_removed(machine.vm_id)
         LOGGER.info("VM %s: deleted", machine.vm_id)
-        self._generations.pop(machine.vm_id, None)
 
     async def _delete_leftover(self, vm_id: str) -> None:
         """What an interrupted create or delete left of this VM; a process is never touched."""
@@ -254,15 +252,14 @@ class Host:
 
     async def close(self, seconds: float) -> None:
         """Let steps under way end, for so long; then let go without touching a guest."""
-        steps = [task for machine in self.machines() for task in machine.busy]
-        if steps:
+        if steps := self._around.steps.under_way:
             await asyncio.wait(steps, timeout=seconds)
         await self.registry.close()
         if self._ledger is not None:
             await self._ledger.close()
         self.node.close()
-        for machine in self.machines():
-            machine.let_go()
+        self._around.waits.cut()
+        self._deaths.close()
         self._steps.cut()
 
 

@@ -12,33 +12,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qarax_node import processes
+from qarax_proto import node_pb2
+
 from qarax_node.drivers.base import Exit, Observation, Status, StopHow
 from qarax_node.errors import NodeError
-from qarax_node.keeper_client import KeeperError
 from qarax_node.machines import spec as specs
 from qarax_node.machines import starting, stopping
 from qarax_node.machines.record import LastStop, Record, Run
 from qarax_node.network import interfaces
-from qarax_node.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from typing import Any
 
-    from qarax_proto import node_pb2
-
     from qarax_node.drivers.base import Driver, MachineSpec
     from qarax_node.drivers.registry import Registry
     from qarax_node.keeper_client import KeeperClient
     from qarax_node.machines.stopping import Stop
-    from qarax_node.processes import Process
+    from qarax_node.processes import Deaths, Process
     from qarax_node.settings import Settings
+    from qarax_node.steps import Steps
 
 LOGGER = logging.getLogger(__name__)
 EXIT_RECORD_SECONDS = 2.0
@@ -52,22 +49,47 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What every VM of a host shares. `keeper` is None on a simulated host; `changed` tells of any change."""
+    """What every VM of a host shares.
+
+    `keeper` is None on a simulated host; `changed` tells of any change; `steps` run to their end, `waits` end
+    with the node; `deaths` tells of a VMM's.
+    """
 
     registry: Registry
     keeper: KeeperClient | None
     settings: Settings
     changed: Callable[[Machine], None]
+    steps: Steps
+    waits: Steps
+    deaths: Deaths[Machine]
 
 
 class Machine:
-    """A VM as this node knows it."""
+    """A VM as this node knows it.
 
-    def __init__(
-        self, vm_id: str, record: Record, wanted: node_pb2.VmSpec, driver: Driver, around: Surroundings
-    ) -> None:
+    A host has a thousand of them: what can be made when it is asked for is not kept.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_exit_record",
+        "_wanted",
+        "around",
+        "doing",
+        "driver",
+        "generation",
+        "guest_is_off",
+        "last_stop",
+        "lock",
+        "reason",
+        "run",
+        "status",
+        "stopping",
+        "vm_id",
+    )
+
+    def __init__(self, vm_id: str, wanted: node_pb2.VmSpec, driver: Driver, around: Surroundings) -> None:
         self.vm_id = vm_id
-        self.record = record
         self.driver = driver
         self.lock = asyncio.Lock()
         self.doing = ""
@@ -76,23 +98,58 @@ class Machine:
         self.run: Run | None = None
         self.last_stop: LastStop | None = None
         self.stopping: Stop | None = None
-        self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.guest_is_off = False
         self.around = around
-        self._exit_record: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self._steps = Steps(f"VM {vm_id}", (NodeError, KeeperError))
-        self._waits = Steps(f"VM {vm_id}")
+        self.generation = 0
+        self._ended: asyncio.Future[Exit] | None = None
+        self._exit_record: asyncio.Future[Exit] | None = None
+        self.spec_of(wanted)
         self.wish(wanted)
 
+    @property
+    def record(self) -> Record:
+        """Its files."""
+        durable = self.around.keeper is not None
+        return Record(self.around.settings.runtime_dir / self.vm_id, durable=durable)
+
+    @property
+    def wanted(self) -> node_pb2.VmSpec:
+        """What was asked for, a copy."""
+        return node_pb2.VmSpec.FromString(self._wanted)
+
+    @property
+    def digest(self) -> str:
+        """Of the spec, as `specs.digest` makes it."""
+        return specs.digest_of(self._wanted)
+
+    @property
+    def spec(self) -> MachineSpec:
+        """What a driver gets of the spec."""
+        return self.spec_of(self.wanted)
+
     def wish(self, wanted: node_pb2.VmSpec) -> None:
-        """Take a spec; the drivers' view of it is made here."""
-        self.spec = self.spec_of(wanted)
-        self.wanted, self.digest = wanted, specs.digest(wanted)
+        """Take a spec that `spec_of` has taken."""
+        self._wanted = specs.to_bytes(wanted)
 
     def spec_of(self, wanted: node_pb2.VmSpec) -> MachineSpec:
-        """What a driver would get of this spec."""
+        """What a driver would get of this spec. Raises NodeError for one that none could."""
         parent = self.around.settings.macvtap_parent
-        return specs.machine_spec(self.vm_id, wanted, self.record.directory, parent)
+        directory = self.around.settings.runtime_dir / self.vm_id
+        return specs.machine_spec(self.vm_id, wanted, directory, parent)
+
+    @property
+    def ended(self) -> asyncio.Future[Exit]:
+        """How the VMM ended; done when it is known to be gone."""
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+        return self._ended
+
+    @property
+    def exit_record(self) -> asyncio.Future[Exit]:
+        """How the VMM ended, as the keeper has it."""
+        if self._exit_record is None:
+            self._exit_record = asyncio.get_running_loop().create_future()
+        return self._exit_record
 
     @property
     def is_simulated(self) -> bool:
@@ -106,20 +163,14 @@ class Machine:
 
     async def carry_out(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step to its end even when whoever asked for it goes away."""
-        await asyncio.shield(self._steps.begin(step))
+        await asyncio.shield(self._begin(step))
+
+    def _begin(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self.around.steps.begin(step, f"VM {self.vm_id}")
 
     def later(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step in the background; it ends with the node."""
-        self._waits.begin(step)
-
-    def let_go(self) -> None:
-        """Cancel what waits in the background."""
-        self._waits.cut()
-
-    @property
-    def busy(self) -> frozenset[asyncio.Task[None]]:
-        """The steps under way, for a node that wants to leave."""
-        return self._steps.under_way
+        self.around.waits.begin(step, f"VM {self.vm_id}")
 
     @contextlib.asynccontextmanager
     async def alone(self, doing: str) -> AsyncIterator[None]:
@@ -140,8 +191,7 @@ class Machine:
     def began(self, process: Process, status: Status = Status.RUNNING, started_at_ms: int = 0) -> None:
         """A VMM of ours runs: watch for its end; one without `started_at_ms` is new and remembered."""
         run = Run(process, self.driver.facts.name, started_at_ms or int(time.time() * 1000))
-        loop = asyncio.get_running_loop()
-        self.run, self.ended, self._exit_record = run, loop.create_future(), loop.create_future()
+        self.run, self._ended, self._exit_record = run, None, None
         self.guest_is_off = False
         try:
             if not started_at_ms:
@@ -149,32 +199,23 @@ class Machine:
         except OSError as error:
             LOGGER.warning("VM %s: its process is known to the keeper alone: %s", self.vm_id, error)
         self.changed(status, "")
-        if process.pid:
-            self._watch(run)
+        if process.pid and not self.around.deaths.watch(process, self):
+            self.vmm_is_gone()
 
-    def _watch(self, run: Run) -> None:
-        descriptor = processes.open_pidfd(run.process)
-        if descriptor is None:
-            self._steps.begin(self._has_ended(run))
-            return
-        loop = asyncio.get_running_loop()
-
-        def ended() -> None:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-            self._steps.begin(self._has_ended(run))
-
-        loop.add_reader(descriptor, ended)
+    def vmm_is_gone(self) -> None:
+        """The process has ended."""
+        if self.run is not None:
+            self._begin(self._has_ended(self.run))
 
     def exit_recorded(self, ended: Exit) -> None:
         """The keeper knows how a VMM of this VM ended."""
-        if self.run is not None and self.run.process.pid == ended.pid and not self._exit_record.done():
-            self._exit_record.set_result(ended)
+        if self.run is not None and self.run.process.pid == ended.pid and not self.exit_record.done():
+            self.exit_record.set_result(ended)
 
     async def _has_ended(self, run: Run) -> None:
         """The process is gone: wait a moment for the keeper's word, then settle unless a stop does."""
         try:
-            ended = await asyncio.wait_for(asyncio.shield(self._exit_record), EXIT_RECORD_SECONDS)
+            ended = await asyncio.wait_for(asyncio.shield(self.exit_record), EXIT_RECORD_SECONDS)
         except TimeoutError:
             ended = Exit(run.process.pid, None, time.time())
         if self.run is not run:
@@ -209,11 +250,11 @@ class Machine:
         self.guest_is_off = True
         if self.stopping is not None:
             self.stopping.news.set()
-        if run.process.pid == 0 and not self._exit_record.done():
-            self._exit_record.set_result(Exit(0, 0, time.time()))
-            self._steps.begin(self._has_ended(run))
+        if run.process.pid == 0 and not self.exit_record.done():
+            self.exit_record.set_result(Exit(0, 0, time.time()))
+            self._begin(self._has_ended(run))
         elif run.process.pid:
-            self._steps.begin(self._end_after_guest(run))
+            self._begin(self._end_after_guest(run))
 
     async def _end_after_guest(self, run: Run) -> None:
         """The guest is off and its VMM is still there: end it, unless a stop does."""

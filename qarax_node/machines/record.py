@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qarax_proto import node_pb2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LastStop:
     """How the VMM ended: `seconds` from the request, `reason` as the status reason, `time` Unix seconds."""
 
@@ -30,7 +30,7 @@ class LastStop:
     time: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """The VMM that was started; a pid of 0 is a simulated one."""
 

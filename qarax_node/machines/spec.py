@@ -54,7 +54,17 @@ NETWORK_OPTIONAL = (
 
 def digest(spec: node_pb2.VmSpec) -> str:
     """SHA-256 hex of the spec, the same wherever it is computed."""
-    return hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
+    return digest_of(to_bytes(spec))
+
+
+def digest_of(kept: bytes) -> str:
+    """The same of `to_bytes`."""
+    return hashlib.sha256(kept).hexdigest()
+
+
+def to_bytes(spec: node_pb2.VmSpec) -> bytes:
+    """The spec, the same bytes wherever they are made."""
+    return spec.SerializeToString(deterministic=True)
 
 
 def to_json(spec: node_pb2.VmSpec) -> dict[str, Any]:

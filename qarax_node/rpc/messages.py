@@ -38,7 +38,7 @@ HOWS = {
 }
 
 
-def vm_state(host: Host, machine: Machine) -> node_pb2.VmState:
+def vm_state(machine: Machine) -> node_pb2.VmState:
     """What is observed of one VM."""
     run, stop = machine.run, machine.last_stop
     return node_pb2.VmState(
@@ -52,7 +52,7 @@ def vm_state(host: Host, machine: Machine) -> node_pb2.VmState:
         if stop
         else None,
         started_at_ms=run.started_at_ms if run else 0,
-        generation=host.generation(machine.vm_id),
+        generation=machine.generation,
         name=machine.wanted.name,
     )
 
@@ -89,7 +89,7 @@ def snapshot(host: Host) -> node_pb2.NodeSnapshot:
     """The whole state."""
     return node_pb2.NodeSnapshot(
         node=description(host),
-        vms=[vm_state(host, machine) for machine in host.machines()],
+        vms=[vm_state(machine) for machine in host.machines()],
         strangers=host.strangers,
     )
 

@@ -59,7 +59,7 @@ class VmCalls(node_pb2_grpc.NodeServicer):
         machine = self.host.find(vm_id)
         if machine is None:
             return node_pb2.NodeEvent(vm_removed=vm_id)
-        return node_pb2.NodeEvent(vm_changed=messages.vm_state(self.host, machine))
+        return node_pb2.NodeEvent(vm_changed=messages.vm_state(machine))
 
     def _changing(self, fence: node_pb2.Fence, vm_id: str) -> Machine:
         """The VM that a change is about, after the fence."""
@@ -74,7 +74,7 @@ class VmCalls(node_pb2_grpc.NodeServicer):
         self.host.node.check_fence(fence.number)
 
     def _state(self, machine: Machine) -> node_pb2.VmState:
-        return messages.vm_state(self.host, machine)
+        return messages.vm_state(machine)
 
     async def CreateVm(self, request: node_pb2.CreateVmRequest, context: Context) -> node_pb2.VmState:
         async with translated(context, "CreateVm"):

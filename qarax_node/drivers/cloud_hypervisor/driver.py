@@ -118,7 +118,7 @@ class CloudHypervisorDriver:
     async def reboot(self, spec: MachineSpec) -> None:
         """The keeper follows the serial socket. A VMM that could not build the VM again is of no more use."""
         watched = self._running(spec)
-        watched.expected.add(REBOOTED)
+        watched.expected |= {REBOOTED}
         before, api = watched.file.history.reboots, client.Client(spec.directory)
         try:
             await api.put("vm.reboot", seconds=REBOOT_SECONDS)
@@ -126,7 +126,7 @@ class CloudHypervisorDriver:
             if error.status != NOT_FOUND:
                 watched.will_end(reasons.REBOOT_FAILED, error.words)
                 await ask_quietly(api, "vmm.shutdown")
-            watched.expected.discard(REBOOTED)
+            watched.expected -= {REBOOTED}
             raise boot.refused(error, "state") from error
         except (client.UnansweredError, client.AbsentError) as error:
             state = await boot.state_of(api)
@@ -199,11 +199,11 @@ class CloudHypervisorDriver:
     async def _reach(self, spec: MachineSpec, endpoint: str, state: str, event: str) -> None:
         """Ask for a state; one that is there already, or is after a lost answer, is a success."""
         watched = self._running(spec)
-        watched.expected.add(event)
+        watched.expected |= {event}
         try:
             await self._ask(spec, endpoint)
         except DriverError:
-            watched.expected.discard(event)
+            watched.expected -= {event}
             if await boot.state_of(client.Client(spec.directory)) != state:
                 raise
 

@@ -15,7 +15,8 @@ import logging
 import os
 import struct
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from qarax_node import files
 from qarax_node.drivers.base import DriverError, Status
@@ -23,7 +24,6 @@ from qarax_node.drivers.cloud_hypervisor.trimming import Trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 LOGGER = logging.getLogger(__name__)
 FILE = "events"
@@ -36,9 +36,10 @@ READ_BYTES = 1 << 16
 LARGEST_EVENT = 1 << 16
 
 Event = dict[str, Any]
+T = TypeVar("T")
 
 
-@dataclass
+@dataclass(slots=True)
 class History:
     """What the events of one VMM add up to.
 
@@ -73,19 +74,19 @@ class History:
             self.panicked = True
 
 
-@dataclass
+@dataclass(slots=True)
 class EventFile:
-    """The event file of one VMM, read as far as it has grown."""
+    """The event file of the VMM that works in `directory`, read as far as it has grown."""
 
-    path: Path
+    directory: str
     offset: int = 0
     history: History = field(default_factory=History)
     _text: str = ""
+    _trimmed: Trimmed = field(default_factory=Trimmed)
 
     def __post_init__(self) -> None:
-        self._trimmed = Trimmed(self.path)
         try:
-            kept = files.read_json(self.path.with_name(HISTORY))
+            kept = files.read_json(Path(self.directory, HISTORY))
             self.offset = int(kept["offset"])
             self.history = History(**{**kept["history"], "status": Status(kept["history"]["status"])})
         except (OSError, KeyError, TypeError, ValueError):
@@ -93,7 +94,7 @@ class EventFile:
 
     def read(self) -> list[Event]:
         """The whole events since the last call; half of one waits for its rest."""
-        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), Path(self.directory, FILE).open("rb") as file:
             file.seek(self.offset)
             while data := file.read(READ_BYTES):
                 self.offset += len(data)
@@ -109,11 +110,11 @@ class EventFile:
         """Keep what the events add up to, then let them go."""
         kept = {"offset": self.offset, "history": asdict(self.history)}
         try:
-            files.write_json(self.path.with_name(HISTORY), kept, durable=False)
+            files.write_json(Path(self.directory, HISTORY), kept, durable=False)
         except OSError as error:
-            LOGGER.warning("%s is not trimmed: %s", self.path, error)
+            LOGGER.warning("the events in %s are not trimmed: %s", self.directory, error)
         else:
-            self._trimmed.trim(self.offset)
+            self._trimmed.trim(Path(self.directory, FILE), self.offset)
 
     def _take(self) -> list[Event]:
         decoder = json.JSONDecoder()
@@ -143,31 +144,32 @@ def _skip_broken(text: str) -> str:
     return text if len(text) < LARGEST_EVENT else ""
 
 
-class Watcher:
-    """Calls back with the name of a file that grew or went in a watched directory.
+class Watcher(Generic[T]):
+    """Tells the name of a file that grew or went in a watched directory, and what that was watched for.
 
     One inotify descriptor, in the running loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[T, str], None]) -> None:
+        self._told = told
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise _no_inotify("fs.inotify.max_user_instances")
-        self._callbacks: dict[int, Callable[[str], None]] = {}
+        self._watched: dict[int, T] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._descriptor, self._ready)
 
-    def watch(self, directory: Path, callback: Callable[[str], None]) -> int:
+    def watch(self, directory: str, whose: T) -> int:
         """Begin; the number ends it again. Raises DriverError when the kernel allows no more watches."""
         number = int(self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), CHANGES))
         if number < 0:
             raise _no_inotify("fs.inotify.max_user_watches")
-        self._callbacks[number] = callback
+        self._watched[number] = whose
         return number
 
     def unwatch(self, number: int) -> None:
-        if self._callbacks.pop(number, None) is not None:
+        if self._watched.pop(number, None) is not None:
             self._libc.inotify_rm_watch(self._descriptor, number)
 
     def close(self) -> None:
@@ -180,10 +182,10 @@ class Watcher:
         with contextlib.suppress(BlockingIOError):
             for number, name in _changes(os.read(self._descriptor, READ_BYTES)):
                 if number == LOST:
-                    for callback in tuple(self._callbacks.values()):
-                        callback(FILE)
-                elif number in self._callbacks:
-                    self._callbacks[number](name)
+                    for whose in tuple(self._watched.values()):
+                        self._told(whose, FILE)
+                elif number in self._watched:
+                    self._told(self._watched[number], name)
 
 
 def _changes(data: bytes) -> dict[tuple[int, str], None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from qarax_node.drivers.base import StopHow
 from qarax_node.drivers.cloud_hypervisor import process
-from qarax_node.drivers.cloud_hypervisor.events import FILE, EventFile
+from qarax_node.drivers.cloud_hypervisor.events import EventFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def _exit_code(ended: Exit) -> int | None:
 
 
 def _unasked(directory: Path, status: int | None, *, pressed: bool) -> tuple[StopHow, str]:
-    events = EventFile(directory / FILE)
+    events = EventFile(str(directory))
     events.read()
     history = events.history
     if history.off and not history.leaving:

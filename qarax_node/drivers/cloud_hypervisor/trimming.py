@@ -20,10 +20,11 @@ ROOM_BYTES = 1 << 20
 
 
 class Trimmed:
-    """The file at `path`, which keeps at least its last `kept` bytes, and at most `ROOM_BYTES` more."""
+    """A file that keeps at least its last `kept` bytes, and at most `ROOM_BYTES` more."""
 
-    def __init__(self, path: Path, kept: int = 0) -> None:
-        self._path = path
+    __slots__ = ("_freed", "_kept", "_room")
+
+    def __init__(self, kept: int = 0) -> None:
         self._kept = kept
         self._freed = 0
         self._room = ROOM_BYTES
@@ -32,13 +33,13 @@ class Trimmed:
         """Whether a file of this size has enough to free."""
         return size - self._kept - self._freed >= self._room
 
-    def trim(self, size: int) -> None:
+    def trim(self, path: Path, size: int) -> None:
         """Free what is due; where the file system cannot, less and less often try again."""
         until = size - self._kept
         try:
-            _punch(self._path, until)
+            _punch(path, until)
         except OSError as error:
-            LOGGER.warning("%s keeps growing: its blocks cannot be freed: %s", self._path, error.strerror)
+            LOGGER.warning("%s keeps growing: its blocks cannot be freed: %s", path, error.strerror)
             self._room *= 2
         else:
             self._freed = until

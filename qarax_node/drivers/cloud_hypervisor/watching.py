@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qarax_node.drivers.base import Observation, Status
@@ -34,29 +35,34 @@ POWERED_OFF = "the guest powered off"
 PANICKED = "the guest's kernel panicked"
 
 
-@dataclass
+@dataclass(slots=True)
 class Watched:
-    """A VMM that runs.
+    """A VMM that runs; nothing of its spec is kept, a host has a thousand of them.
 
     `expected` are events of what this driver asked for itself, `pressed` says that the power button was among
     that, `ending` is why the VMM is to end (a word of `reasons.py`).
     """
 
-    spec: MachineSpec
+    vm_id: str
     process: Process
     file: EventFile
-    log: Trimmed
+    log: Trimmed = field(default_factory=lambda: Trimmed(LOG_BYTES))
     number: int = -1
-    expected: set[str] = field(default_factory=set)
+    expected: frozenset[str] = frozenset()
     pressed: bool = False
     ending: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Where the VMM works."""
+        return Path(self.file.directory)
 
     def note(self, why: str, detail: str = "") -> None:
         """For a node started later; a full disk must not keep a VM from ending."""
         try:
-            reasons.note(self.spec.directory, why, detail)
+            reasons.note(self.directory, why, detail)
         except OSError as error:
-            LOGGER.warning("VM %s: why it ends cannot be written down: %s", self.spec.vm_id, error)
+            LOGGER.warning("VM %s: why it ends cannot be written down: %s", self.vm_id, error)
 
     def will_end(self, why: str, detail: str = "") -> None:
         """Keep why, before it is asked to."""
@@ -70,7 +76,7 @@ class Watching:
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
         self._vms: dict[str, Watched] = {}
-        self._watcher: Watcher | None = None
+        self._watcher: Watcher[Watched] | None = None
         self._steps = Steps("what guests do by themselves")
 
     def get(self, vm_id: str) -> Watched | None:
@@ -80,11 +86,10 @@ class Watching:
     def begin(self, spec: MachineSpec, vmm: Process) -> Watched:
         """Follow a VMM from now on. Raises DriverError when the kernel allows no more watches."""
         if self._watcher is None:
-            self._watcher = Watcher()
+            self._watcher = Watcher(self._on_change)
         self.end(spec.vm_id)
-        log = Trimmed(spec.directory / process.LOG, LOG_BYTES)
-        watched = Watched(spec, vmm, EventFile(spec.directory / FILE), log)
-        watched.number = self._watcher.watch(spec.directory, lambda name: self._on_change(watched, name))
+        watched = Watched(spec.vm_id, vmm, EventFile(str(spec.directory)))
+        watched.number = self._watcher.watch(watched.file.directory, watched)
         self._vms[spec.vm_id] = watched
         return watched
 
@@ -114,7 +119,7 @@ class Watching:
     def take_up(self, watched: Watched) -> None:
         """Learn from the past events of an adopted VM; of those only a poweroff asks for anything."""
         watched.file.read()
-        why = reasons.noted(watched.spec.directory)[0]
+        why = reasons.noted(watched.directory)[0]
         watched.pressed = why == reasons.PRESSED
         watched.ending = "" if watched.pressed else why
         if watched.file.history.off and not watched.ending:
@@ -133,9 +138,9 @@ class Watching:
     def _on_event(self, watched: Watched, event: Event) -> None:
         name = f"{event.get('source')}/{event.get('event')}"
         if name in watched.expected:
-            watched.expected.discard(name)
+            watched.expected -= {name}
             return
-        vm_id, status = watched.spec.vm_id, watched.file.history.status
+        vm_id, status = watched.vm_id, watched.file.history.status
         if name == "vm/shutdown" and not watched.ending:
             self.spawn(self._end_powered_off(watched))
         elif name == REBOOTED:
@@ -147,25 +152,26 @@ class Watching:
 
     async def _end_powered_off(self, watched: Watched) -> None:
         """A VM that is off while its VMM goes on was left by its guest; a VMM that leaves answers no more."""
-        spec, history = watched.spec, watched.file.history
-        api = client.Client(spec.directory)
+        vm_id, history = watched.vm_id, watched.file.history
+        api = client.Client(watched.directory)
         state = await boot.state_of(api)
         if state == "Created" and not watched.ending and not history.rebooting:
             watched.will_end(reasons.OBEYED if watched.pressed else reasons.GUEST_OFF)
             await ask_quietly(api, "vmm.shutdown")
             gone = await wait_gone(watched.process, END_SECONDS)
             reason = POWERED_OFF if gone else f"{POWERED_OFF}, but its VMM does not end"
-            self._notify(spec.vm_id, Observation(Status.SHUTDOWN, reason))
+            self._notify(vm_id, Observation(Status.SHUTDOWN, reason))
         elif not state and history.off and not await wait_gone(watched.process, END_SECONDS):
             reason = f"{POWERED_OFF}, but its VMM does not answer"
-            self._notify(spec.vm_id, Observation(Status.SHUTDOWN, reason))
+            self._notify(vm_id, Observation(Status.SHUTDOWN, reason))
 
 
 def _trim_log(watched: Watched) -> None:
+    path = watched.directory / process.LOG
     with contextlib.suppress(FileNotFoundError):
-        size = (watched.spec.directory / process.LOG).stat().st_size
+        size = path.stat().st_size
         if watched.log.is_due(size):
-            watched.log.trim(size)
+            watched.log.trim(path, size)
 
 
 async def ask_quietly(api: client.Client, endpoint: str) -> None:

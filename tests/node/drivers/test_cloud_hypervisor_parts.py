@@ -132,9 +132,11 @@ def event(source: str, name: str, properties: Any = None) -> str:
 def test_events_are_read_at_any_split(tmp_path: Path) -> None:
     whole = event("vm", "booting") + event("virtio-device", "activated", {"id": "d"}) + event("vm", "booted")
     for size in (1, 7, 64, 1000):
-        path = tmp_path / f"events-{size}"
+        directory = tmp_path / f"{size}"
+        directory.mkdir()
+        path = directory / "events"
         path.touch()
-        file, names = EventFile(path), []
+        file, names = EventFile(str(directory)), []
         for at in range(0, len(whole), size):
             with path.open("a") as growing:
                 growing.write(whole[at : at + size])
@@ -146,7 +148,7 @@ def test_events_are_read_at_any_split(tmp_path: Path) -> None:
 def test_an_event_cut_short_loses_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "events"
     path.write_text(event("vm", "booted")[:40] + "\n" + event("vm", "paused") + event("guest", "panic")[:30])
-    file = EventFile(path)
+    file = EventFile(str(tmp_path))
     assert [one["event"] for one in file.read()] == ["paused"]
     assert not file.history.panicked
     with path.open("a") as growing:
@@ -158,7 +160,7 @@ def test_an_event_cut_short_loses_only_itself(tmp_path: Path) -> None:
 def test_a_history_adds_up(tmp_path: Path) -> None:
     path = tmp_path / "events"
     path.write_text(event("vm", "booted") + event("guest", "panic") + event("vm", "rebooting"))
-    file = EventFile(path)
+    file = EventFile(str(tmp_path))
     file.read()
     assert (file.history.panicked, file.history.rebooting) == (True, True)
     with path.open("a") as growing:
@@ -169,16 +171,13 @@ def test_a_history_adds_up(tmp_path: Path) -> None:
 
 
 async def test_a_watcher_tells_what_grew_and_what_went(tmp_path: Path) -> None:
-    watcher = Watcher()
     seen: list[str] = []
+    watcher: Watcher[str] = Watcher(lambda whose, name: seen.append(f"{whose}/{name}"))
     directories = [tmp_path / "one", tmp_path / "two"]
     for directory in directories:
         directory.mkdir()
         (directory / "file").touch()
-    numbers = [
-        watcher.watch(directories[0], lambda name: seen.append(f"one/{name}")),
-        watcher.watch(directories[1], lambda name: seen.append(f"two/{name}")),
-    ]
+    numbers = [watcher.watch(str(directory), directory.name) for directory in directories]
     (directories[0] / "file").write_text("x")
     await until(lambda: seen == ["one/file"], what="the growth")
     (directories[1] / "file").unlink()
