@@ -22,6 +22,7 @@ from tests.bench import (
     dashboards,
     footprint,
     growth,
+    guests,
     lists,
     machine,
     placing,
@@ -35,7 +36,7 @@ from tests.postgres import running_postgres
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "performance.md"
 ROW_SECONDS = 600.0
-FAMILIES = (lists, creation, placing, starting, consoles, dashboards, footprint, recovery)
+FAMILIES = (lists, creation, placing, starting, guests, consoles, dashboards, footprint, recovery)
 IN_USE = ("max_connections=200", "shared_buffers=256MB")
 """PostgreSQL as it is used: what was acknowledged is on disk."""
 

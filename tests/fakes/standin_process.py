@@ -34,12 +34,19 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any
 
 
 class StandIn:
-    """One process in a directory of its own; `environment` holds fault words."""
+    """One process in a directory of its own; `environment` has fault words; `binary` may be the real one."""
 
-    def __init__(self, directory: Path, *arguments: str, words: str = "", no_shutdown: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        words: str = "",
+        no_shutdown: bool = True,
+        binary: str = str(BINARY),
+    ) -> None:
         self.directory = directory
         directory.mkdir(exist_ok=True)
-        command = [str(BINARY), "--api-socket", "path=api.sock", "--event-monitor", "path=events"]
+        command = [binary, "--api-socket", "path=api.sock", "--event-monitor", "path=events"]
         command += ["--log-file", "vmm.log", "-v", *(["--no-shutdown"] if no_shutdown else []), *arguments]
         with (directory / "out").open("ab") as output:
             self.process = subprocess.Popen(
