@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import gc
 import logging
 import os
 import signal
@@ -169,6 +170,7 @@ async def serve(given: Settings) -> None:
             await nodes[-1].start()
         ports = f"{given.port}" if len(nodes) == 1 else f"{given.port} to {given.port + len(nodes) - 1}"
         LOGGER.info("serving on %s port %s, state in %s", given.host, ports, given.runtime_dir)
+        gc.freeze()  # what is there for good is not looked through for garbage, which then goes sooner
         service_manager.notify("READY=1")
         alive = asyncio.create_task(service_manager.keep_alive())
         await stopping.wait()
