@@ -15,8 +15,7 @@ from qarax_node import processes
 from qarax_node.drivers.base import Status, StopHow
 from qarax_node.errors import NodeError
 from qarax_node.keeper_client import KeeperError
-from qarax_node.machines.machine import REASONS
-from qarax_node.machines.record import LastStop
+from qarax_node.machines.record import REASONS, LastStop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,9 +17,10 @@ from qarax_node.keeper_client import KeeperError
 from qarax_node.machines import adoption, preflight, stopping
 from qarax_node.machines import spec as specs
 from qarax_node.machines.ledger import Ledger
-from qarax_node.machines.machine import Machine, Surroundings
+from qarax_node.machines.machine import Machine
 from qarax_node.machines.node_file import NodeFile
 from qarax_node.machines.record import Record, Run
+from qarax_node.machines.surroundings import Surroundings
 from qarax_node.machines.watchers import Watchers
 from qarax_node.network import interfaces
 from qarax_node.processes import Deaths

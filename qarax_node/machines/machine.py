@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qarax_proto import node_pb2
@@ -22,46 +21,20 @@ from qarax_node.drivers.base import Exit, Observation, Status, StopHow
 from qarax_node.errors import NodeError
 from qarax_node.machines import spec as specs
 from qarax_node.machines import starting, stopping
-from qarax_node.machines.record import LastStop, Record, Run
+from qarax_node.machines.record import REASONS, LastStop, Record, Run
 from qarax_node.network import interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Coroutine
     from typing import Any
 
     from qarax_node.drivers.base import Driver, MachineSpec
-    from qarax_node.drivers.registry import Registry
-    from qarax_node.keeper_client import KeeperClient
     from qarax_node.machines.stopping import Stop
-    from qarax_node.processes import Deaths, Process
-    from qarax_node.settings import Settings
-    from qarax_node.steps import Steps
+    from qarax_node.machines.surroundings import Surroundings
+    from qarax_node.processes import Process
 
 LOGGER = logging.getLogger(__name__)
 EXIT_RECORD_SECONDS = 2.0
-REASONS = {
-    StopHow.GUEST_POWEROFF: "the guest powered itself off",
-    StopHow.CRASHED: "the hypervisor process died",
-    StopHow.HOST_REBOOT: "the host was rebooted",
-    StopHow.INFERRED: "it ended while nobody watched; the cause is inferred",
-}
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What every VM of a host shares.
-
-    `keeper` is None on a simulated host; `changed` tells of any change; `steps` run to their end, `waits` end
-    with the node; `deaths` tells of a VMM's.
-    """
-
-    registry: Registry
-    keeper: KeeperClient | None
-    settings: Settings
-    changed: Callable[[Machine], None]
-    steps: Steps
-    waits: Steps
-    deaths: Deaths[Machine]
 
 
 class Machine:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from qarax_proto import node_pb2
 
 
+REASONS = {
+    StopHow.GUEST_POWEROFF: "the guest powered itself off",
+    StopHow.CRASHED: "the hypervisor process died",
+    StopHow.HOST_REBOOT: "the host was rebooted",
+    StopHow.INFERRED: "it ended while nobody watched; the cause is inferred",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LastStop:
     """How the VMM ended: `seconds` from the request, `reason` as the status reason, `time` Unix seconds."""
