@@ -35,6 +35,7 @@ from qarax_tui.screens.main import MainScreen
 from qarax_tui.screens.palette import ActionProvider
 from qarax_tui.screens.session import Session
 from qarax_tui.themes import DARK, SIXTEEN, THEMES
+from qarax_tui.tmux import to_tmux
 from qarax_tui.type_ahead import TypeAhead
 
 logger = logging.getLogger("qarax")
@@ -122,6 +123,12 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
     def pop_screen(self) -> AwaitComplete:
         """Close the dialog on top; the main screen stays, however fast the keys come."""
         return AwaitComplete() if isinstance(self.screen, MainScreen) else super().pop_screen()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """OSC 52 to the terminal; inside tmux to its buffer and, by it, to the terminal outside."""
+        super().copy_to_clipboard(text)
+        if os.environ.get("TMUX"):
+            self.run_worker(to_tmux(text), group="clipboard", exit_on_error=False)
 
     # --- themes, help, redraw ----------------------------------------------------------------------------
 

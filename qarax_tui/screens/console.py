@@ -14,10 +14,11 @@ from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import PatternError
 from qarax_tui.client.records import Vm
 from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.later import later
 from qarax_tui.screens.prompt import Asking
 from qarax_tui.screens.verbs import VmVerbs
 from qarax_tui.screens.vm_words import doing
-from qarax_tui.widgets.console_messages import InputChanged, Searched
+from qarax_tui.widgets.console_messages import InputChanged, Searched, Selected
 from qarax_tui.widgets.console_view import ConsoleView
 from qarax_tui.widgets.status import status_text
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from qarax_tui.client.changes import Changes
 
 _CONTEXT_LINES = 2
+_SAID_SECONDS = 6
 
 
 class ConsolePage(VmVerbs):
@@ -38,7 +40,7 @@ class ConsolePage(VmVerbs):
         super().__init__()
         self.vm_id = vm_id
         self.name_shown = ""
-        self.said = ""
+        self.said, self.said_until = "", 0.0
         self.wants_input = False
         self.console = ConsoleView(id="console")
         self.feed: ConsoleFeed | None = None
@@ -100,6 +102,8 @@ class ConsolePage(VmVerbs):
             self.announce()
 
     def tick(self) -> None:
+        if self.said and self.session.now() > self.said_until:
+            self.said = ""
         self.announce_note()
 
     @on(ConsoleView.Followed)
@@ -108,8 +112,12 @@ class ConsolePage(VmVerbs):
 
     @on(ConsoleView.Searched)
     def _searched(self, event: Searched) -> None:
-        self.said = event.sentence
+        self.said, self.said_until = event.sentence, self.session.now() + _SAID_SECONDS
         self.announce()
+
+    @on(ConsoleView.Selected)
+    def _selected(self, event: Selected) -> None:
+        later("copying:put")(self.main, "selection", event.text)
 
     # --- actions -----------------------------------------------------------------------------------------
 
@@ -210,7 +218,9 @@ class ConsolePage(VmVerbs):
         self.main.ask(Asking(label, value, lambda _: "", done, self.main.back_to_view, hint))
 
     def step_back(self) -> bool:
-        """Show all lines again; False when nothing was filtered."""
+        """Take the selection away, else show all lines again; False when there was neither."""
+        if self.console.clear_selection():
+            return True
         if not self.console.filter_pattern:
             return False
         self.console.set_filter("")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.app import App
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
@@ -62,7 +59,7 @@ def copy_menu(main: MainScreen) -> None:
         return
     noun, record = found
     if isinstance(record, OwnAction):
-        _copy(main, "curl", record.curl)
+        put(main, "curl", record.curl)
         return
     name, identifier = str(getattr(record, "name", record.id)), str(record.id)
     forms = {"id": "Id", "name": "Name", "curl": "curl that reads it", "json": "JSON as the API gives it",
@@ -72,7 +69,7 @@ def copy_menu(main: MainScreen) -> None:
 
     def chosen(form: str | None) -> None:
         if form in ("id", "name"):
-            _copy(main, forms[form], identifier if form == "id" else name)
+            put(main, forms[form], identifier if form == "id" else name)
         elif form:
             main.run_worker(_fetch_and_copy(main, noun, identifier, form, forms[form]), group="copy")
 
@@ -86,7 +83,7 @@ async def _fetch_and_copy(main: MainScreen, noun: Noun, identifier: str, form: s
     except ClientError as error:
         main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
         return
-    _copy(main, label, FORMS[form](api, noun, body))
+    put(main, label, FORMS[form](api, noun, body))
 
 
 def _yaml(_api: Api, _noun: Noun, body: Json) -> str:
@@ -109,15 +106,7 @@ FORMS: dict[str, Callable[[Api, Noun, Json], str]] = {
 }
 
 
-def _copy(main: MainScreen, label: str, text: str) -> None:
-    put_on_clipboard(main.app, text)
-    main.toast(f"Copied: {label} ({len(text):,} characters).")
-
-
-def put_on_clipboard(app: App[Any], text: str) -> None:
-    """OSC 52 to the terminal; inside tmux also passed through to the terminal outside."""
-    app.copy_to_clipboard(text)
-    driver = app._driver  # noqa: SLF001 - Textual has no public way to write an escape sequence
-    if os.environ.get("TMUX") and driver is not None:
-        encoded = base64.b64encode(text.encode()).decode()
-        driver.write(f"\x1bPtmux;\x1b\x1b]52;c;{encoded}\a\x1b\\")
+def put(main: MainScreen, what: str, text: str) -> None:
+    """On the clipboard, and say so."""
+    main.app.copy_to_clipboard(text)
+    main.toast(f"Copied: {what} ({len(text):,} characters).")

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from qarax_tui.client.errors import ClientError
 from qarax_tui.widgets import console_messages
 from qarax_tui.widgets.console_painter import TIME_WIDTH, ConsolePainter, time_words
-from qarax_tui.widgets.console_window import ConsoleWindow, Row
+from qarax_tui.widgets.console_window import ConsoleWindow, Row, Stretch
 
 if TYPE_CHECKING:
     from textual import events
@@ -53,6 +53,7 @@ class ConsoleBase(ScrollView):
         self._told: tuple[bool, int] = (True, 0)
         self._loading = False
         self._beside: Timer | None = None
+        self.selection: Stretch | None = None
 
     # --- for the screens ---------------------------------------------------------------------------------
 
@@ -288,4 +289,12 @@ class ConsoleBase(ScrollView):
         when = ""
         if self._show_times:
             when = time_words(None if row.part else self.feed.ring.time_of(row.line.number))
-        return painter.strip(row, width, x=self._x, when=when, matcher=self.matcher, current=self._current)
+        return painter.strip(
+            row,
+            width,
+            x=self._x,
+            when=when,
+            matcher=self.matcher,
+            current=self._current,
+            stretch=self.selection,
+        )

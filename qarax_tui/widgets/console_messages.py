@@ -43,6 +43,14 @@ class Searched(ConsoleMessage):
         self.sentence = sentence
 
 
+class Selected(ConsoleMessage):
+    """The mouse button was let go over a selection."""
+
+    def __init__(self, view: Widget, text: str) -> None:
+        super().__init__(view)
+        self.text = text
+
+
 class InputChanged(ConsoleMessage):
     """Whether keys go to the guest, and who holds the input if somebody else does."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from qarax_tui.client.matching import Matcher
-    from qarax_tui.widgets.console_window import Row
+    from qarax_tui.widgets.console_window import Row, Stretch
 
 TIME_WIDTH = 9
 
@@ -36,18 +36,29 @@ class ConsolePainter:
         self.marker = self.plain + style("marker")
         self.gap = self.plain + style("gap")
         self.time = self.plain + style("time")
+        self.selected = self.plain + style("selected")
 
     def strip(
-        self, row: Row, width: int, *, x: int, when: str, matcher: Matcher | None, current: int | None
+        self,
+        row: Row,
+        width: int,
+        *,
+        x: int,
+        when: str,
+        matcher: Matcher | None,
+        current: int | None,
+        stretch: Stretch | None,
     ) -> Strip:
         """One row in `width` cells, from cell `x` of its text on, after `when`."""
         kind = row.line.kind
         if kind:
             base = self.gap if kind in ("gap", "lost") else self.marker
-            segments = [Segment(f"── {row.text} ──", base)]
+            segments = [Segment(row.shown, base)]
         else:
             lit = self.current if row.line.number == current else self.match
             segments = self._lit(row.text, matcher, lit) if matcher else [Segment(row.text, self.plain)]
+        if stretch is not None:
+            segments = self._over(segments, *stretch.within(row.line.number, row.at + len(row.shown)), row.at)
         room = max(0, width - len(when))
         body = Strip(segments).crop_extend(0 if kind else x, (0 if kind else x) + room, self.plain)
         return Strip.join([Strip([Segment(when, self.time)], len(when)), body]) if when else body
@@ -58,3 +69,13 @@ class ConsolePainter:
             segments += [Segment(text[at:start], self.plain), Segment(text[start:end], lit)]
             at = end
         return [segment for segment in (*segments, Segment(text[at:], self.plain)) if segment.text]
+
+    def _over(self, segments: list[Segment], start: int, end: int, at: int) -> list[Segment]:
+        """The selected characters in their own style; `at` is the first character's place in its line."""
+        found: list[Segment] = []
+        for text, style, _ in segments:
+            before, behind = (max(0, min(len(text), place - at)) for place in (start, end))
+            found += [Segment(text[:before], style), Segment(text[before:behind], self.selected)]
+            found.append(Segment(text[max(before, behind) :], style))
+            at += len(text)
+        return [segment for segment in found if segment.text]

@@ -26,7 +26,7 @@ from qarax_tui.client.console_search import ConsoleFilter, find_next
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import Matcher
 from qarax_tui.widgets import console_messages
-from qarax_tui.widgets.console_base import ConsoleBase
+from qarax_tui.widgets.console_selecting import ConsoleSelecting
 from qarax_tui.widgets.guest_keys import LEAVE, key_bytes, pasted_bytes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from qarax_tui.client.console import ConsoleFeed, InputState
 
 
-class ConsoleView(ConsoleBase, can_focus=True):
+class ConsoleView(ConsoleSelecting, can_focus=True):
     """One console: followed, looked back through, searched, typed into."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -46,6 +46,7 @@ class ConsoleView(ConsoleBase, can_focus=True):
         "console-view--marker",
         "console-view--gap",
         "console-view--time",
+        "console-view--selected",
     }
     DEFAULT_CSS = """
     ConsoleView {
@@ -58,6 +59,7 @@ class ConsoleView(ConsoleBase, can_focus=True):
         & > .console-view--marker { color: $text-accent; text-style: bold; }
         & > .console-view--gap { color: $text-error; text-style: bold; }
         & > .console-view--time { color: $text-muted; }
+        & > .console-view--selected { background: $screen-selection-background; color: $foreground; }
     }
     """
     BINDINGS: ClassVar = [

@@ -7,7 +7,8 @@ true while the ring moves under them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate, count
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from rich.cells import cell_len, chop_cells
 
@@ -24,6 +25,31 @@ class Row(NamedTuple):
     line: Line
     text: str
     part: int
+    at: int
+    """Characters of the line in front of this part."""
+
+    @property
+    def shown(self) -> str:
+        """The text as it is painted."""
+        return f"── {self.text} ──" if self.line.kind else self.text
+
+
+Place: TypeAlias = tuple[int, int]
+"""A line's number and a character of it."""
+
+
+class Stretch(NamedTuple):
+    """What is selected: from a place to behind another."""
+
+    first: Place
+    last: Place
+
+    def within(self, number: int, length: int) -> tuple[int, int]:
+        """The characters of a line of this length that belong to it; (0, 0) for none."""
+        if not self.first[0] <= number <= self.last[0]:
+            return 0, 0
+        start = self.first[1] if number == self.first[0] else 0
+        return start, min(length, self.last[1]) if number == self.last[0] else length
 
 
 class ConsoleWindow:
@@ -64,7 +90,8 @@ class ConsoleWindow:
             wanted = 1 if self.filter else self.height - len(found)
             for line in self.ring.lines(self._number(index), wanted):
                 parts = self._parts(line.text)
-                found.extend(Row(line, text, part) for part, text in enumerate(parts) if part >= skip)
+                begins = accumulate(map(len, parts), initial=0)
+                found += [Row(line, *part) for part in zip(parts, count(), begins, strict=False)][skip:]
                 skip = 0
             index += wanted
         found = found[: self.height]
