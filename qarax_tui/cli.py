@@ -194,7 +194,7 @@ def run_dashboard(options: argparse.Namespace) -> int:
     if options.screenshot:
         return app.screenshot(server, options.screenshot, options.size, options.view, options.theme)
     status = app.run(server, notice=notice, read_only=options.read_only, theme=options.theme)
-    if ours:
+    if ours and status == 0:
         print(f"The control plane and the VMs go on. To stop: qarax down{chosen(options)}  (--vms: VMs too)")
     return status
 

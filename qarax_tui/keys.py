@@ -24,8 +24,9 @@ class Action:
     """One thing the operator can do.
 
     `changes` marks what sends anything but GET (off in read-only mode); `dangerous` what asks first.
-    `target` "vm" or "row" is what it needs under the cursor. `statuses` are the VM statuses it makes sense
-    in; `footer` orders the footer, 0 keeps it out.
+    `target` is what it needs: "vm" VMs or "row" any rows, marked or else under the cursor; "one" the one
+    under the cursor. `statuses` are the VM statuses it makes sense in; `footer` orders the footer, 0 keeps it
+    out.
     """
 
     id: str
@@ -56,11 +57,12 @@ def _about(group: str, *views: str, target: str = "") -> partial[Action]:
 
 _view = _about("Views")
 _vm = _about("Virtual machines", *VM_VIEWS, target="vm")
-_vm_list = _about("Virtual machines", "vms", "vm", target="vm")
-_vm_row = _about("Virtual machines", "vms", target="vm")
+_vm_list = _about("Virtual machines", "vms", "vm", target="one")
+_vm_row = _about("Virtual machines", "vms", target="one")
 _creating = _about("Virtual machines", "vms", "vm", "pulse")
 _host = _about("Hosts", "hosts", "host", target="row")
-_host_row = _about("Hosts", "hosts", target="row")
+_one_host = _about("Hosts", "hosts", "host", target="one")
+_host_row = _about("Hosts", "hosts", target="one")
 _new_host = _about("Hosts", "hosts")
 _storage = _about("Storage", "storage")
 _stored = _about("Storage", "storage", target="row")
@@ -69,6 +71,7 @@ _boot = _about("Boot sources", "boot_sources")
 _record = _about("Operations and events", "operations", target="row")
 _console = _about("Console", "console")
 _list = _about("Lists", *TABLES)
+_seen = _about("Lists", *TABLES, *VM_VIEWS, "host", target="one")
 _any = _about("Everywhere")
 _STOPPED = frozenset({"created", "shutdown"})
 _RUNNING = frozenset({"running"})
@@ -97,12 +100,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
     _vm_list("edit", "e", "Edit", "Name, size, disks, policies", changes=True, footer=28),
     _vm_list("fork", "f", "Fork", "A create form filled from it", changes=True, footer=27),
     _host_row("host_details", "enter", "Details", "Everything about it", footer=12),
-    _host("open_host", "v", "Its VMs", "Show the VMs of this host", footer=13),
+    _one_host("open_host", "v", "Its VMs", "Show the VMs of this host", footer=13),
     _new_host("register", "n", "Register", "Add a host by its address", changes=True, footer=11),
     _host("up", "u", "Up", "Admit it: VMs may be placed there", changes=True, footer=20),
     _host("down", "d", "Down", "Take it out of placement", changes=True, dangerous=True, footer=21),
-    _host("deploy", "i", "Deploy", "Install or upgrade its agent", changes=True, dangerous=True, footer=22),
-    _host("edit_host", "e", "Edit", "Address, port, SSH user", changes=True, footer=23),
+    _one_host("deploy", "i", "Deploy", "Install or upgrade its agent", changes=True, dangerous=True,
+              footer=22),
+    _one_host("edit_host", "e", "Edit", "Address, port, SSH user", changes=True, footer=23),
     _host("forget", "D", "Delete", "Forget the host", changes=True, dangerous=True, footer=26),
     _storage("new_pool", "n", "New pool", "Register a storage pool", changes=True, footer=11),
     _storage("add_object", "N", "Add object", "Register a file that is in a pool", changes=True, footer=12),
@@ -138,7 +142,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     _list("filter", "slash", "Filter", "text /regex/ !not status= host=", footer=31),
     _list("sort", "o", "Sort", "Sort by the next column", footer=33),
     _list("reverse", "O", "Reverse", "Turn the order round"),
-    _about("Lists", *TABLES, *VM_VIEWS, "host")("copy", "y", "Copy", "Id, name, curl, JSON, YAML", footer=34),
+    _seen("copy", "y", "Copy", "Id, name, curl, JSON, YAML", footer=34),
     _any("back", "escape,backspace", "Back", "One step back: filter, marks, then the view before"),
     _any("leave", "q", "Back or quit", "One step back; from a root view, quit"),
     _any("help", "question_mark", "Help", "The keys of this view", footer=90),

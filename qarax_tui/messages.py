@@ -31,6 +31,14 @@ class Perform(Message):
         self.argument = argument
 
 
+class Climb(Message):
+    """Back to the view that has so many beneath it."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.depth = depth
+
+
 class Reveal(Message):
     """Show this object: its view, cursor on its row."""
 

@@ -15,7 +15,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from qarax_tui.keys import BY_ID, ROOT_VIEWS, Action
-from qarax_tui.messages import Perform
+from qarax_tui.messages import Climb, Perform
 from qarax_tui.screens.format import duration
 
 if TYPE_CHECKING:
@@ -50,9 +50,11 @@ class Bar(Static):
         return self._shows != seen
 
     def on_click(self, event: events.Click) -> None:
-        action_id = event.style.meta.get("action_id")
-        if action_id in BY_ID:
-            self.post_message(Perform(action_id))
+        meta = event.style.meta
+        if meta.get("action_id") in BY_ID:
+            self.post_message(Perform(meta["action_id"]))
+        elif "depth" in meta:
+            self.post_message(Climb(meta["depth"]))
 
 
 def clickable(text: str, style: str, action_id: str) -> Content:
@@ -60,9 +62,9 @@ def clickable(text: str, style: str, action_id: str) -> Content:
     return Content.styled(text, style).stylize(Style.from_meta({"action_id": action_id}))
 
 
-def spread(left: Content, right: Content, width: int) -> Content:
-    """Left and right parts of a line; the left one gives way when there is no room, down to its beginning."""
-    least = min(left.cell_length, max(_LEAST_ROOM, width // 3))
+def spread(left: Content, right: Content, width: int, *, keep_left: bool = False) -> Content:
+    """Two parts of a line. Without room the left one gives way down to its beginning, else the right one."""
+    least = left.cell_length if keep_left else min(left.cell_length, max(_LEAST_ROOM, width // 3))
     if right.cell_length + 1 + least > width:
         right = right.truncate(max(0, width - least - 1), ellipsis=True)
     room = width - right.cell_length - 1
@@ -83,8 +85,10 @@ class Header(Bar):
             "  ",
             (f"{glyph} {words}", style),
         )
-        right = Content.assemble((summary, "$muted"), ("  READ-ONLY " if read_only else " ", "bold $warning"))
-        self.update(spread(left, right, self.size.width), layout=False)
+        right = Content.assemble(
+            ("READ-ONLY  " if read_only else "", "bold $warning"), (f"{summary} ", "$muted")
+        )
+        self.update(spread(left, right, self.size.width, keep_left=True), layout=False)
 
 
 def _state(link: Link) -> tuple[str, str, str]:
@@ -118,13 +122,15 @@ class Tabs(Bar):
 class Crumbs(Bar):
     """Where the operator is, and what part of the list is shown."""
 
-    def draw(self, trail: Sequence[str], note: Content) -> None:
+    def draw(self, trail: Sequence[tuple[str, int]], note: Content) -> None:
+        """`trail` is names, each with how many views are beneath the one it belongs to."""
         if not self.news(trail, note.plain, note.spans):
             return
         parts: list[Content | tuple[str, str]] = [(" ", "")]
-        for place, name in enumerate(trail):
+        for place, (name, depth) in enumerate(trail):
             last = place == len(trail) - 1
-            parts.append((name, "bold $foreground" if last else "$muted"))
+            style = Style.from_meta({"depth": depth})
+            parts.append(Content.styled(name, "bold $foreground" if last else "$muted").stylize(style))
             if not last:
                 parts.append((" › ", "$secondary"))
         line = spread(Content.assemble(*parts), Content.assemble(note, " "), self.size.width)

@@ -23,7 +23,7 @@ def completions(main: MainScreen) -> tuple[str, ...]:
     """What tab offers: actions that apply here, then the commands with a word."""
     here = [action.command for action in ACTIONS if action.applies(main.view.view_id)]
     view = main.view
-    columns = list(view.sort_keys()) if isinstance(view, TableView) else []
+    columns = view.sortable if isinstance(view, TableView) else ()
     return (
         *here,
         *(f"theme {theme.name.removeprefix('qarax-')}" for theme in THEMES),
@@ -37,59 +37,65 @@ def ask(main: MainScreen) -> None:
 
     def entered(text: str) -> None:
         main.back_to_view()
-        run(main, text)
+        complaint = run(main, text)
+        if complaint:
+            again(text, complaint)
 
-    hint = "a view, an action, theme, sort, filter, vm NAME; tab completes"
-    main.ask(Asking(":", "", lambda _: "", entered, main.back_to_view, hint, completions(main)))
+    def again(text: str, complaint: str) -> None:
+        hint = "view, action, vm NAME, theme …; tab"
+        offered = completions(main)
+        main.ask(Asking(":", text, lambda _: "", entered, main.back_to_view, hint, offered, complaint))
+
+    again("", "")
 
 
-def run(main: MainScreen, text: str) -> None:
-    """Carry out a command line; what is not known is said, nothing is guessed."""
+def run(main: MainScreen, text: str) -> str:
+    """Carry out a command line; returns the complaint about it. Nothing is guessed."""
     word, _, rest = text.strip().removeprefix(":").partition(" ")
     if not word:
-        return
+        return ""
     if rest and word in _WITH_WORD:
-        _WITH_WORD[word](main, rest.strip())
-        return
+        return _WITH_WORD[word](main, rest.strip())
     action_id = _SHORT.get(word, word.replace("-", "_"))
     if action_id in ROOT_VIEWS and rest:
         main.go_filtered(action_id, rest.strip())
     elif action_id in BY_ID:
         main.perform(action_id)
     else:
-        main.toast(f"There is no command {word:.40}. ? shows what works here.", severity="warning")
+        return f"There is no command {word:.20}."
+    return ""
 
 
-def _theme(main: MainScreen, name: str) -> None:
+def _theme(main: MainScreen, name: str) -> str:
     names = [theme.name for theme in THEMES]
     wanted = name if name in names else f"qarax-{name}"
-    if wanted in names:
-        main.qarax.choose_theme(wanted)
-    else:
-        main.toast(f"There is no theme {name}; there are {', '.join(names)}.", severity="warning")
+    if wanted not in names:
+        return f"Themes: {', '.join(one.removeprefix('qarax-') for one in names)}."
+    main.qarax.choose_theme(wanted)
+    return ""
 
 
-def _sort(main: MainScreen, column: str) -> None:
-    if isinstance(main.view, TableView):
-        main.view.sort_by(column)
+def _sort(main: MainScreen, column: str) -> str:
+    view = main.view
+    if not isinstance(view, TableView) or column not in view.sortable:
+        return f"There is no column {column:.20} here."
+    view.sort_by(column)
+    return ""
 
 
-def _filter(main: MainScreen, text: str) -> None:
-    if isinstance(main.view, TableView):
-        complaint = main.view.set_filter(text)
-        if complaint:
-            main.toast(complaint, severity="warning")
+def _filter(main: MainScreen, text: str) -> str:
+    return main.view.set_filter(text) if isinstance(main.view, TableView) else "There is no list here."
 
 
-def _vm(main: MainScreen, name: str) -> None:
+def _vm(main: MainScreen, name: str) -> str:
     found = [vm.id for vm in main.session.fleet.vms.values() if name in (vm.name, vm.id)]
-    if found:
-        main.go_to("vm", found[0])
-    else:
-        main.toast(f"There is no VM {name:.63}.", severity="warning")
+    if not found:
+        return f"There is no VM {name:.30}."
+    main.go_to("vm", found[0])
+    return ""
 
 
-_WITH_WORD: Final[Mapping[str, Callable[[MainScreen, str], None]]] = {
+_WITH_WORD: Final[Mapping[str, Callable[[MainScreen, str], str]]] = {
     "theme": _theme,
     "sort": _sort,
     "filter": _filter,

@@ -14,7 +14,7 @@ from qarax_tui.client.errors import ApiError, ClientError
 from qarax_tui.screens import vm_fields
 from qarax_tui.screens.copying import create_body
 from qarax_tui.screens.form import Field, Form
-from qarax_tui.screens.vm_sections import verdict
+from qarax_tui.screens.vm_sections import verdicts
 from qarax_tui.widgets.card import Card, Line, plain
 
 if TYPE_CHECKING:
@@ -67,12 +67,9 @@ class CreateForm(Form):
 
 
 def _verdicts(decision: Mapping[str, Any]) -> list[Line]:
-    hosts = [row for row in decision.get("hosts") or () if isinstance(row, dict)]
-    hosts.sort(key=lambda row: not row.get("fits"))
-    if not hosts:
-        return [plain(str(decision.get("message") or "No host was asked."))]
-    head = plain(str(decision.get("message") or "Hosts"), "bold")
-    return [head, plain(""), *(verdict(row) for row in hosts)]
+    lines = verdicts(decision)
+    head = plain(str(decision.get("message") or ("Hosts" if lines else "No host was asked.")), "bold")
+    return [head, plain(""), *lines]
 
 
 def _fields(fleet: Fleet, base: Mapping[str, Any]) -> Sequence[Field]:
@@ -107,11 +104,9 @@ def open_create_form(main: MainScreen) -> None:
 
 def fork_vm(main: MainScreen) -> None:
     """A form filled from the VM under the cursor."""
-    vms = main.view.vms()
-    if not vms:
-        main.toast("Fork: no VM is under the cursor.", severity="warning")
-        return
-    main.run_worker(_fork(main, vms[0].id), group="fork", exclusive=True)
+    found = main.view.subject()
+    if found is not None:
+        main.run_worker(_fork(main, found[1].id), group="fork", exclusive=True)
 
 
 async def _fork(main: MainScreen, vm_id: str) -> None:

@@ -19,8 +19,9 @@ _NOT_RUNNING = {"created", "shutdown"}
 
 def edit_vm(main: MainScreen) -> None:
     """A form of the VM under the cursor."""
-    for vm in main.view.vms()[:1]:
-        main.run_worker(_open(main, vm), group="edit", exclusive=True)
+    found = main.view.subject()
+    if found is not None:
+        main.run_worker(_open(main, found[1]), group="edit", exclusive=True)
 
 
 async def _open(main: MainScreen, vm: Vm) -> None:

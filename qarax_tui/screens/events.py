@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qarax_tui.client.records import Event
+from qarax_tui.client.records import NOUNS, Event, Noun
 from qarax_tui.messages import Reveal
 from qarax_tui.screens.format import moment
 from qarax_tui.screens.table_view import SortKey, TableView
@@ -95,6 +95,15 @@ class EventsView(TableView[Event]):
             "request": row.request_id,
             "id": row.subject_id,
         }
+
+    def subject(self) -> tuple[Noun, Any] | None:
+        """What the event is about, while it is there."""
+        row = self.current()
+        for noun in NOUNS:
+            if row is not None and row.subject_type == noun:
+                record = self.fleet.records(noun).get(row.subject_id)
+                return None if record is None else (noun, record)
+        return None
 
     def do_jump(self) -> None:
         row = self.current()

@@ -14,13 +14,23 @@ from qarax_tui.screens.view import View
 
 
 class HostVerbs(View):
-    """A view whose `hosts()` are what the verbs take; forms take the first."""
+    """A view whose `hosts()` are what the verbs take; forms take the one under the cursor."""
 
     def hosts(self) -> list[Host]:
         raise NotImplementedError
 
+    def host_here(self) -> list[Host]:
+        found = self.subject()
+        return [found[1]] if found else []
+
+    def cannot(self, action_id: str) -> str:
+        hosts = self.hosts()
+        if action_id in {"up", "down"} and hosts and all(host.status == action_id for host in hosts):
+            return f"{_named(hosts)} {'is' if len(hosts) == 1 else 'are'} {action_id} already."
+        return ""
+
     def do_open_host(self) -> None:
-        for host in self.hosts()[:1]:
+        for host in self.host_here():
             self.main.go_filtered("vms", f"host={host.name}$")
 
     def do_up(self) -> None:
@@ -46,7 +56,7 @@ class HostVerbs(View):
         self._ask(question, hosts, lambda those: self._run("Delete", those, self.session.api.delete_host))
 
     def do_deploy(self) -> None:
-        for host in self.hosts()[:1]:
+        for host in self.host_here():
             self.app.push_screen(host_forms.deploy(self.session, host), self._deployed)
 
     def _deployed(self, host_id: str | None) -> None:
@@ -57,7 +67,7 @@ class HostVerbs(View):
         """Open a host's details, where the steps of its deployment are, unless they are open."""
 
     def do_edit_host(self) -> None:
-        for host in self.hosts()[:1]:
+        for host in self.host_here():
             self.app.push_screen(host_forms.edit(self.session, host))
 
     def _ask(self, question: Question, hosts: list[Host], then: Callable[[list[Host]], None]) -> None:

@@ -54,7 +54,7 @@ class HostsView(HostVerbs, TableView[Host]):
             Column("vms", "VMs", self._vms, width=4, align="right", priority=1),
             Column("cpus", "CPUs used", _cpus, width=9, align="right", priority=2),
             Column("memory", "Memory used", _memory, width=20, priority=2),
-            Column("drivers", "Runs", _drivers, width=12, grow=1, priority=3),
+            Column("drivers", "Runs", _drivers, width=16, grow=1, priority=3),
             Column("versions", "Versions", _versions, width=18, grow=1, priority=6),
             Column("seen", "Seen", self._seen, width=7, align="right", priority=5),
         )
@@ -144,7 +144,8 @@ def _memory(host: Host) -> Cell:
 
 
 def _drivers(host: Host) -> Cell:
-    return Cell(" ".join(host.drivers) or "–", "" if host.drivers else "dim")
+    names = ", ".join(name.replace("_", " ") for name in host.drivers)
+    return Cell(names or "–", "" if names else "dim")
 
 
 def _versions(host: Host) -> Cell:

@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from qarax_tui.keys import BY_ID, ROOT_VIEWS, Action, for_view
-from qarax_tui.messages import NoteChanged, Perform, Reveal, ViewChanged
+from qarax_tui.messages import Climb, NoteChanged, Perform, Reveal, ViewChanged
 from qarax_tui.screens.chrome import Banner, Crumbs, Footer, Header, Link, Tabs
 from qarax_tui.screens.everywhere import HANDLERS, reveal, show_row
 from qarax_tui.screens.format import count
@@ -130,6 +130,11 @@ class MainScreen(Guarded, Screen[None]):
             await self.stack.pop().remove()
             self._bring_up(self.view)
 
+    @on(Climb)
+    async def _climb(self, message: Climb) -> None:
+        while len(self.stack) > message.depth + 1:
+            await self.pop()
+
     def _bring_up(self, view: View) -> None:
         view.display = True
         if view.behind:
@@ -165,7 +170,7 @@ class MainScreen(Guarded, Screen[None]):
             return f"Read-only mode: {action.label} is off. {key} unlocks."
         if action.changes and self.has_class("small"):
             return f"{action.label}: this terminal is too small to see what would happen."
-        return wrong_target(action, self.view)
+        return wrong_target(action, self.view) or self.view.cannot(action.id)
 
     def available(self) -> list[Action]:
         """The actions that would be carried out now, for the footer."""
@@ -285,7 +290,7 @@ class MainScreen(Guarded, Screen[None]):
 
     def _draw_crumbs(self) -> None:
         if self._drawable:
-            trail = [part for view in self.stack for part in view.trail()]
+            trail = [(part, depth) for depth, view in enumerate(self.stack) for part in view.trail()]
             self.query_one(Crumbs).draw(trail, self.view.note())
 
     @property

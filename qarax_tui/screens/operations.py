@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qarax_tui.client.records import Operation
@@ -100,11 +101,26 @@ class OperationsView(TableView[Operation]):
         if row is not None:
             self.post_message(Reveal(row.subject_type, row.subject_id))
 
+    def cannot(self, action_id: str) -> str:
+        if action_id == "cancel" and not self._those_running():
+            return "Cancel: put the cursor on an operation that runs."
+        if action_id == "retry" and not self._repeatable():
+            return "Retry: only what has ended, and was done to a VM that is still there, can be done again."
+        return ""
+
+    def _those_running(self) -> list[Operation]:
+        return [row for row in self.targets() if row.running]
+
+    def _repeatable(self) -> list[Operation]:
+        vms = self.fleet.vms
+        return [
+            row
+            for row in self.targets()
+            if row.action in _AGAIN and row.subject_id in vms and not row.running
+        ]
+
     def do_cancel(self) -> None:
-        running = [row for row in self.targets() if row.running]
-        if not running:
-            self.main.toast("Cancel: put the cursor on an operation that runs.", severity="warning")
-            return
+        running = self._those_running()
         what = (
             f"{running[0].action} of {_subject(running[0])}"
             if len(running) == 1
@@ -123,21 +139,22 @@ class OperationsView(TableView[Operation]):
         return lambda: self.session.api.cancel_operation(operation_id)
 
     def do_retry(self) -> None:
-        row = self.current()
-        again = _AGAIN.get(row.action) if row is not None and row.subject_type == "vm" else None
-        if row is None or again is None:
-            self.main.toast("Only actions on a VM can be done again from here.", severity="warning")
-            return
-        name, subject_id, api = _subject(row), row.subject_id, self.session.api
-        job = Job(name, lambda: again(api, subject_id))
-        title = f"{row.action.capitalize()} {name}"
-        if row.action not in _ASKED_AGAIN:
-            self.main.run_jobs(title, [job])
-            return
-        question = Question(
-            f"{title} again?", ("What runs in the guest is interrupted.",), row.action.capitalize()
-        )
-        self.app.push_screen(Confirm(question), lambda yes: self.main.run_jobs(title, [job]) if yes else None)
+        rows, api = self._repeatable(), self.session.api
+        named = f"{rows[0].action} of {_subject(rows[0])}" if len(rows) == 1 else f"{len(rows)} operations"
+        jobs = [
+            Job(f"{row.action} {_subject(row)}", partial(_AGAIN[row.action], api, row.subject_id))
+            for row in rows
+        ]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.main.run_jobs(f"Retry {named}", jobs)
+
+        if any(row.action in _ASKED_AGAIN for row in rows):
+            lines = ("What runs in the guest is interrupted.",)
+            self.app.push_screen(Confirm(Question(f"Retry {named}?", lines, "Retry")), answered)
+        else:
+            answered(yes=True)
 
 
 def _subject(row: Operation) -> str:

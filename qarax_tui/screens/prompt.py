@@ -30,6 +30,8 @@ class Asking:
     left: Callable[[], None]
     hint: str = ""
     completions: tuple[str, ...] = ()
+    complaint: str = ""
+    """What was wrong with `value`; stands in for the hint until something is typed."""
 
 
 class Prompt(Guarded, Horizontal):
@@ -59,7 +61,7 @@ class Prompt(Guarded, Horizontal):
         )
         field.value = asking.value
         field.cursor_position = len(asking.value)
-        self._hint(asking.hint)
+        self._hint(asking.complaint or asking.hint, bad=bool(asking.complaint))
         self.asking = asking
         self.display = True
         field.focus()

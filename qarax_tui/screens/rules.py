@@ -27,7 +27,7 @@ def name(text: str) -> str:
     if not text:
         raise ValueError("A name is needed.")
     if not _NAME.match(text):
-        raise ValueError("1–63 letters, digits, '.', '_' or '-', starting with a letter or digit.")
+        raise ValueError("Letters, digits, . _ - and no more than 63; first a letter or digit.")
     return text
 
 

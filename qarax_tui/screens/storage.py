@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from qarax_tui.client.records import Noun, StorageObject, StoragePool, Transfer
@@ -93,6 +94,11 @@ class StorageView(TableView[Row]):
         )
         return Cell(count(users, "boot", "boots") if users else "–", "dim")
 
+    def total(self) -> str:
+        fleet = self.fleet
+        parts = [count(len(fleet.storage_pools), "pool"), count(len(fleet.storage_objects), "object")]
+        return " · ".join([*parts, count(len(fleet.transfers), "transfer")][: 3 if fleet.transfers else 2])
+
     def _current_pool(self) -> str:
         row = self.current()
         if row is None:
@@ -134,27 +140,34 @@ class StorageView(TableView[Row]):
 
         return made
 
+    def cannot(self, action_id: str) -> str:
+        if action_id == "cancel_transfer" and not self._those_running():
+            return "Cancel: put the cursor on a transfer that runs."
+        if action_id == "remove" and not self._removable():
+            return "Delete: put the cursor on a pool or an object."
+        return ""
+
+    def _those_running(self) -> list[Transfer]:
+        rows = [row for row in self.targets() if isinstance(row, Transfer)]
+        return [row for row in rows if row.status in {"pending", "running"}]
+
+    def _removable(self) -> list[StoragePool | StorageObject]:
+        return [row for row in self.targets() if not isinstance(row, Transfer)]
+
     def do_cancel_transfer(self) -> None:
-        row = self.current()
-        if not isinstance(row, Transfer) or row.status not in {"pending", "running"}:
-            self.main.toast("Cancel: put the cursor on a transfer that runs.", severity="warning")
-            return
-        lines = ("What has come so far is thrown away.",)
+        rows, api = self._those_running(), self.session.api
+        what = f"the transfer {rows[0].name}" if len(rows) == 1 else f"{len(rows)} transfers"
+        jobs = [Job(row.name, partial(api.cancel_transfer, row.storage_pool_id, row.id)) for row in rows]
 
         def answered(yes: bool | None) -> None:
             if yes:
-                send = lambda: self.session.api.cancel_transfer(row.storage_pool_id, row.id)  # noqa: E731
-                self.main.run_jobs(f"Cancel {row.name}", [Job(row.name, send)])
+                self.main.run_jobs(f"Cancel {what}", jobs)
 
-        self.app.push_screen(
-            Confirm(Question(f"Cancel the transfer {row.name}?", lines, "Cancel it")), answered
-        )
+        question = Question(f"Cancel {what}?", ("What has come so far is thrown away.",), "Cancel it")
+        self.app.push_screen(Confirm(question), answered)
 
     def do_remove(self) -> None:
-        rows = [row for row in self.targets() if not isinstance(row, Transfer)]
-        if not rows:
-            self.main.toast("Delete: put the cursor on a pool or an object.", severity="warning")
-            return
+        rows = self._removable()
         lines = ("It is forgotten here; the files stay where they are. What is in use is refused.",)
         name = rows[0].name if len(rows) == 1 else f"{len(rows)} objects"
         typed = "" if len(rows) == 1 else str(len(rows))

@@ -15,9 +15,10 @@ from textual.content import Content
 from qarax_tui.client.ordering import Ordering
 from qarax_tui.client.records import Noun
 from qarax_tui.screens.filtering import Filter, parse
-from qarax_tui.screens.format import count
+from qarax_tui.screens.format import count, natural
 from qarax_tui.screens.prompt import Asking
 from qarax_tui.screens.view import View
+from qarax_tui.widgets.cells import as_cell
 from qarax_tui.widgets.fleet_table import Column, FleetTable
 from qarax_tui.widgets.table_messages import SortRequested
 
@@ -55,7 +56,7 @@ class TableView(View, Generic[Row]):
         raise NotImplementedError
 
     def sort_keys(self) -> Mapping[str, SortKey]:
-        """Sort keys by column; a column that is not here cannot be sorted by."""
+        """Sort keys by column; a column that is not here is sorted by what it shows."""
         raise NotImplementedError
 
     def words(self, row: Row) -> Mapping[str, str]:
@@ -119,7 +120,16 @@ class TableView(View, Generic[Row]):
         return next((refused[noun] for noun in self.nouns or (self.noun,) if noun in refused), "")
 
     def _sort_key(self) -> SortKey:
-        return self.sort_keys()[self.sort_column]
+        known = self.sort_keys().get(self.sort_column)
+        if known is not None:
+            return known
+        shown = next(column.cell for column in self.table.columns if column.key == self.sort_column)
+        return lambda row: natural(as_cell(shown(row)).text)
+
+    @property
+    def sortable(self) -> tuple[str, ...]:
+        """The columns one can sort by, those without room included."""
+        return tuple(column.key for column in self.table.columns)
 
     def _keep(self) -> Callable[[Row], bool] | None:
         wanted = self.filter
@@ -147,8 +157,9 @@ class TableView(View, Generic[Row]):
         return self.noun
 
     def subject(self) -> tuple[Noun, Any] | None:
+        """The row under the cursor, whatever is marked."""
         record = self.current()
-        return super().subject() or (None if record is None else (self.noun_of(record), record))
+        return None if record is None else (self.noun_of(record), record)
 
     def focus_inside(self) -> None:
         self.table.focus()
@@ -160,8 +171,12 @@ class TableView(View, Generic[Row]):
             ("not all could be read  " if self.refusal() else "", "bold $error"),
             (f"{marked} marked  " if marked else "", "bold $warning"),
             (f"filter {self.filter.text}  " if self.filter.text else "", "$accent"),
-            (f"{shown:,} of {all_rows:,}" if self.filter.text else count(all_rows, self.singular), "$muted"),
+            (f"{shown:,} of {all_rows:,}" if self.filter.text else self.total(), "$muted"),
         )
+
+    def total(self) -> str:
+        """How many rows there are, in words."""
+        return count(len(self.rows()), self.singular)
 
     # --- events of the table -----------------------------------------------------------------------------
 
@@ -182,10 +197,7 @@ class TableView(View, Generic[Row]):
     # --- actions -----------------------------------------------------------------------------------------
 
     def sort_by(self, column: str) -> None:
-        """Sort by a column; by the same one again turns it round."""
-        if column not in self.sort_keys():
-            self.main.toast(f"There is no column {column}; there are {', '.join(self.sort_keys())}.")
-            return
+        """Sort by a column of `sortable`; by the same one again turns it round."""
         self.descending = not self.descending if column == self.sort_column else False
         self.sort_column = column
         self.rearrange()
@@ -209,7 +221,7 @@ class TableView(View, Generic[Row]):
         return ("status",)
 
     def do_sort(self) -> None:
-        shown = [key for key in self.sort_keys() if key in self.table.visible_columns]
+        shown = self.table.visible_columns
         place = shown.index(self.sort_column) + 1 if self.sort_column in shown else 0
         self.descending = False
         self.sort_column = shown[place % len(shown)]

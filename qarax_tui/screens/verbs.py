@@ -26,6 +26,13 @@ _NAMES_SHOWN = 6
 class VmVerbs(View):
     """A view whose `vms()` are what the verbs take."""
 
+    def cannot(self, action_id: str) -> str:
+        vms = self.vms()
+        if action_id == "delete" and all(vm.protected for vm in vms):
+            key = self.session.keymap.shown_id("edit")
+            return f"{_named(vms)}: protected from deletion; {key} takes that away."
+        return ""
+
     def do_start(self) -> None:
         self._each("start", lambda api, vm_id: api.start_vm(vm_id))
 
@@ -58,9 +65,6 @@ class VmVerbs(View):
 
     def do_delete(self) -> None:
         vms = list(self.vms())
-        if not vms:
-            self.main.toast("Delete: no VM is under the cursor.", severity="warning")
-            return
         self._ask(_delete_question(vms), vms, "delete", lambda api, vm_id: api.delete_vm(vm_id))
 
     def _fitting(self, action_id: str) -> list[Vm]:
@@ -112,8 +116,10 @@ def _delete_question(vms: Sequence[Vm]) -> Question:
     loud = [vm for vm in vms if vm.status in _LOUD]
     lines = [] if len(vms) == 1 else [_list(vms)]
     if loud:
-        who = "It is" if len(vms) == 1 else f"{len(loud)} of them are"
-        lines.append(f"{who} running and will be cut off hard; what the guest has not written is lost.")
+        who = f"It is {vms[0].status}" if len(vms) == 1 else f"{len(loud)} of them are running or paused"
+        lines.append(f"{who} and will be cut off hard; what the guest has not written is lost.")
+    if protected := [vm for vm in vms if vm.protected]:
+        lines.append(f"Protected, so it will be refused: {_list(protected)}.")
     lines.append("The VM, its console log and its claim on the host go. Disks and images stay.")
     typed = "" if len(vms) == 1 and not loud else (vms[0].name if len(vms) == 1 else str(len(vms)))
     return Question(f"Delete {_named(vms)}?", tuple(lines), "Delete", typed)

@@ -87,6 +87,11 @@ class View(Guarded, Vertical):
         vms = self.vms()
         return ("vm", vms[0]) if vms else None
 
+    def cannot(self, action_id: str) -> str:
+        """Why an action makes no sense for what it would take, as a sentence; empty when it does."""
+        del action_id
+        return ""
+
     def step_back(self) -> bool:
         """What esc undoes inside the view before it leaves it; False when there is nothing."""
         return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
-from qarax_tui.screens.format import duration, moment, since, size, sparkline
+from qarax_tui.screens.format import count, duration, moment, since, size, sparkline
 from qarax_tui.screens.vm_words import doing, driver_words, stands_in
 from qarax_tui.widgets.card import Line, labelled, plain, titled
 from qarax_tui.widgets.status import TONES, status_text
@@ -22,6 +22,7 @@ Json = Mapping[str, Any]
 Lines = Sequence[Line]
 _TONE_STYLES = {"good": "$success", "warn": "$warning", "bad": "$error", "busy": "$accent", "dim": "$muted"}
 _HISTORY = 8
+_FITTING = 12
 
 
 def tone(status: str) -> str:
@@ -173,21 +174,40 @@ def _operation(one: Operation, now: float) -> Line:
 def placement(decision: Json) -> Lines:
     """Why this host."""
     lines = [plain(str(decision["message"]))] if decision.get("message") else []
-    hosts = sorted(_rows(decision, "hosts"), key=lambda row: not row.get("fits"))
-    return titled("Placement", [*lines, *(verdict(row) for row in hosts)])
+    return titled("Placement", [*lines, *verdicts(decision)])
 
 
-def verdict(row: Json) -> Line:
-    """One host of a placement: fits, or the rules that say no."""
-    fits = bool(row.get("fits"))
-    rules = _rows(row, "rules")
-    if fits:
-        words = "; ".join(_rule(rule) for rule in rules if rule.get("rule") == "memory")
-    else:
-        words = "; ".join(_rule(rule) for rule in rules if not rule.get("passed"))
-    name = (f"{row.get('host_name') or row.get('host_id')}", "bold" if fits else "")
-    sign = Content.styled("● ", "$success") if fits else Content.styled("✖ ", "$error")
-    return Line(sign, Content.assemble(name, (f"  {words}" if words else "", "$muted")))
+def verdicts(decision: Json) -> list[Line]:
+    """The hosts that fit, then the others, together where the same speaks against them."""
+    hosts = _rows(decision, "hosts")
+    fitting = [row for row in hosts if row.get("fits")]
+    lines = [_verdict("●", _host(row), _words(row), fits=True) for row in fitting[:_FITTING]]
+    if len(fitting) > _FITTING:
+        lines.append(_verdict("●", f"and {len(fitting) - _FITTING:,} more", "", fits=True))
+    against: dict[str, list[str]] = {}
+    for row in hosts:
+        if not row.get("fits"):
+            against.setdefault(_words(row), []).append(_host(row))
+    for words, names in against.items():
+        lines.append(_verdict("✖", names[0] if len(names) == 1 else count(len(names), "host"), words))
+    return lines
+
+
+def _verdict(sign: str, name: str, words: str, *, fits: bool = False) -> Line:
+    head = Content.styled(f"{sign} ", "$success" if fits else "$error")
+    tail = (f"  {words}" if words else "", "$muted")
+    return Line(head, Content.assemble((name, "bold" if fits else ""), tail))
+
+
+def _host(row: Json) -> str:
+    return str(row.get("host_name") or row.get("host_id"))
+
+
+def _words(row: Json) -> str:
+    """The room on a host that fits, else the rules that say no."""
+    rules, fits = _rows(row, "rules"), bool(row.get("fits"))
+    told = [rule for rule in rules if (rule.get("rule") == "memory" if fits else not rule.get("passed"))]
+    return "; ".join(_rule(rule) for rule in told)
 
 
 def _rule(rule: Json) -> str:

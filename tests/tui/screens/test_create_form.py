@@ -6,6 +6,7 @@ from textual.widgets import Input, Select
 
 from qarax_tui.screens.create import CreateForm
 from qarax_tui.screens.form import FieldRow
+from qarax_tui.screens.vm_sections import verdicts
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import Desk, dashboard
 
@@ -93,3 +94,16 @@ async def test_a_fork_is_filled_from_the_vm() -> None:
             await desk.press("ctrl+s")
             await desk.until(lambda: len(desk.app.fleet.vms) == 2)
             assert plane.bodies[-1][2]["protected"] is True
+
+
+def test_hosts_that_say_no_for_the_same_reason_stand_on_one_line() -> None:
+    no = [{"rule": "status", "passed": False, "message": "it is down"}]
+    hosts = [{"host_name": f"host-{n}", "fits": n < 20, "rules": [] if n < 20 else no} for n in range(40)]
+    full = {
+        "host_name": "full",
+        "fits": False,
+        "rules": [{"rule": "vcpus", "passed": False, "message": "full"}],
+    }
+    lines = [f"{line.head.plain}{line.text.plain}" for line in verdicts({"hosts": [*hosts, full]})]
+    assert lines[0] == "● host-0"
+    assert lines[-3:] == ["● and 8 more", "✖ 20 hosts  it is down", "✖ full  full"]

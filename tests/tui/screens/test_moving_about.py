@@ -100,12 +100,14 @@ async def test_commands_go_places(typed: str, view_id: str) -> None:
             await desk.until(lambda: desk.main.view.view_id == view_id)
 
 
-async def test_an_unknown_command_is_said() -> None:
+async def test_an_unknown_command_is_said_and_keeps_the_line() -> None:
     async with ControlPlane() as plane, dashboard(plane) as desk:
         await desk.press("colon")
         await desk.type("explode")
         await desk.press("enter")
-        assert "There is no command explode" in desk.toasts()
+        assert "There is no command explode" in desk.text()
+        await desk.press("s", "t", "escape")
+        assert desk.changes() == []
 
 
 async def test_v_on_a_host_shows_its_vms() -> None:

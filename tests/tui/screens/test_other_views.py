@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.widgets import Input
 
-from qarax_tui.screens.copying import put_on_clipboard
 from qarax_tui.screens.form import FieldRow
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import Desk, dashboard
@@ -140,15 +139,100 @@ async def test_a_vm_is_copied_in_every_form() -> None:
                 await desk.until(lambda part=part: part in desk.app.clipboard)  # type: ignore[misc]
 
 
-async def test_the_clipboard_passes_tmux(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tmux_is_given_what_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own command: as tmux comes, it takes no clipboard from programs."""
+    taken = tmp_path / "taken"
+    tmux = tmp_path / "tmux"
+    tmux.write_text(f'#!/bin/sh\necho "$@" >{taken}.words\ncat >{taken}.new\nmv {taken}.new {taken}\n')
+    tmux.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("TMUX", "socket,1,0")
-    async with ControlPlane() as plane, dashboard(plane) as desk:
-        written: list[str] = []
-        assert desk.app._driver is not None
-        monkeypatch.setattr(desk.app._driver, "write", written.append)
-        put_on_clipboard(desk.app, "web-1")
-        encoded = base64.b64encode(b"web-1").decode()
-        assert f"\x1bPtmux;\x1b\x1b]52;c;{encoded}\a\x1b\\" in written
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await desk.press("y", "down", "enter")
+            await desk.until(taken.exists)
+            assert taken.read_text() == "db-1"
+            assert taken.with_suffix(".words").read_text().split() == ["load-buffer", "-w", "-"]
+
+
+async def test_what_is_dragged_over_in_the_console_is_copied() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        plane.console(ids["db-1"]).write(b"login: root\r\nPassword:\r\n")
+        async with dashboard(plane) as desk:
+            await desk.press("c")
+            await desk.until(lambda: "Password:" in desk.text())
+            await desk.pilot.mouse_down("#console", offset=(7, 0))
+            await desk.pilot.hover("#console", offset=(3, 1))
+            await desk.pilot.mouse_up("#console", offset=(3, 1))
+            await desk.until(lambda: desk.app.clipboard == "root\nPass")
+            assert "Copied: selection (9 characters)." in desk.toasts()
+            await desk.press("escape")
+            assert desk.main.view.view_id == "console"
+
+
+async def test_a_click_on_the_breadcrumbs_goes_back_there() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await desk.press("enter", "c")
+            await desk.until(lambda: "VMs › db-1 › Console" in desk.text())
+            await desk.pilot.click("#crumbs", offset=(2, 0))
+            await desk.until(lambda: desk.main.view.view_id == "vms")
+            assert len(desk.main.stack) == 1
+
+
+async def test_an_event_copies_what_it_is_about() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        async with dashboard(plane) as desk:
+            plane.change("vm", ids["web-2"], status="paused")
+            await open_view(desk, "events")
+            await desk.until(lambda: bool(desk.table.order.ids))
+            await desk.press("f", "y", "down", "enter")
+            await desk.until(lambda: desk.app.clipboard == "web-2")
+
+
+async def test_marked_operations_are_done_again_together() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await open_view(desk, "operations")
+            await desk.press("a", "r")
+            assert "Retry 4 operations?" in desk.text()
+            await desk.press("y")
+            await desk.until(lambda: len(desk.changes()) == 4)
+
+
+async def test_the_footer_offers_only_what_fits_the_row() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            for view_id, there, absent in (
+                ("operations", "Retry", "Cancel"),
+                ("storage", "Delete", "Cancel"),
+                ("hosts", "Down", "u Up"),
+            ):
+                await open_view(desk, view_id)
+                await desk.until(lambda there=there: there in desk.text().splitlines()[-1])  # type: ignore[misc]
+                assert absent not in desk.text().splitlines()[-1]
+
+
+async def test_every_column_sorts() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane, (160, 50)) as desk:
+            for view_id in ("vms", "hosts", "storage", "boot_sources", "operations", "events"):
+                await open_view(desk, view_id)
+                for column in desk.table.sortable:
+                    desk.table.sort_by(column)
+                    assert desk.table.sort_column == column
+            await open_view(desk, "operations")
+            desk.table.sort_by("action")
+            desk.table.sort_by("reason")
+            reasons = [desk.app.fleet.operations[one].reason for one in desk.table.order.ids]
+            assert reasons == sorted(reasons)
 
 
 async def test_themes_change_at_once() -> None:

@@ -8,6 +8,7 @@ from qarax_tui.screens.confirm import Confirm
 from qarax_tui.screens.jobs import Report
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import dashboard
+from tests.tui.screens.world import furnish
 
 
 async def test_start_happens_at_once_and_shows() -> None:
@@ -124,6 +125,26 @@ async def test_deleting_several_is_typed_as_their_number() -> None:
             await desk.press("enter")
             await desk.until(lambda: len(desk.app.fleet.vms) == 1)
             assert [vm.name for vm in desk.app.fleet.vms.values()] == ["web-2"]
+
+
+async def test_a_protected_vm_is_not_asked_about() -> None:
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web-1", status="shutdown", protected=True)
+        plane.add("vm", name="web-2", status="paused")
+        async with dashboard(plane) as desk:
+            await desk.press("D")
+            assert "web-1: protected from deletion; e takes that away." in desk.toasts()
+            await desk.press("a", "D")
+            assert "1 of them are running or paused" in desk.text()
+            assert "Protected, so it will be refused: web-1." in desk.text()
+
+
+async def test_a_form_opens_on_the_vm_under_the_cursor_whatever_is_marked() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await desk.press("space", "e")
+            await desk.until(lambda: "Edit db-4" in desk.text())
 
 
 async def test_a_refusal_of_the_server_is_a_toast_in_its_words() -> None:
