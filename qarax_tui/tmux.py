@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+from functools import partial
 
 logger = logging.getLogger("qarax")
+
+_COMMAND = ("tmux", "load-buffer", "-w", "-")
+_SECONDS = 5
 
 
 async def to_tmux(text: str) -> None:
     """Gives the text to the tmux server that `$TMUX` names; what goes wrong is in the log."""
-    pipe = asyncio.subprocess.PIPE
+    run = partial(subprocess.run, _COMMAND, capture_output=True, timeout=_SECONDS, check=True)
     try:
-        tmux = await asyncio.create_subprocess_exec(
-            "tmux", "load-buffer", "-w", "-", stdin=pipe, stdout=pipe, stderr=pipe
-        )
-    except OSError as error:
+        await asyncio.to_thread(run, input=text.encode())
+    except (OSError, subprocess.SubprocessError) as error:
         logger.warning("tmux was not told what was copied: %s", error)
-        return
-    _, complaint = await tmux.communicate(text.encode())
-    if tmux.returncode:
-        logger.warning("tmux was not told what was copied: %s", complaint.decode(errors="replace").strip())

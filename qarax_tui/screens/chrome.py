@@ -85,9 +85,8 @@ class Header(Bar):
             "  ",
             (f"{glyph} {words}", style),
         )
-        right = Content.assemble(
-            ("READ-ONLY  " if read_only else "", "bold $warning"), (f"{summary} ", "$muted")
-        )
+        lock = ("READ-ONLY  " if read_only else "", "bold $warning")
+        right = Content.assemble(lock, (summary, "$muted"), (" ", "bold $warning"))
         self.update(spread(left, right, self.size.width, keep_left=True), layout=False)
 
 

@@ -16,6 +16,7 @@ from qarax_tui.messages import Reveal
 from qarax_tui.screens.format import bar, moment, size, sparkline
 from qarax_tui.screens.view import View
 from qarax_tui.screens.vm_sections import tone
+from qarax_tui.widgets.cells import fit
 from qarax_tui.widgets.status import status_text
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from qarax_tui.client.changes import Changes
 
 _STATUSES = ("running", "paused", "created", "shutdown", "unknown")
-_HOSTS_SHOWN = 12
+_HOSTS_SHOWN = (3, 12)
+_OTHER_LINES = 16
+"""What stands above and below the hosts, two failures included."""
 _FAILURES_SHOWN = 8
 _MINUTES = 30
 
@@ -68,6 +71,9 @@ class PulseView(View):
             self.draw()
 
     def on_show(self) -> None:
+        self.draw()
+
+    def on_resize(self) -> None:
         self.draw()
 
     def draw(self) -> None:
@@ -114,10 +120,11 @@ class PulseView(View):
         yield _title("Hosts by memory used")
         hosts = [host for host in self.fleet.hosts.values() if host.memory_bytes]
         hosts.sort(key=lambda host: host.allocated_memory_bytes / host.memory_bytes, reverse=True)
-        for host in hosts[:_HOSTS_SHOWN]:
+        least, most = _HOSTS_SHOWN
+        for host in hosts[: max(least, min(most, self.size.height - _OTHER_LINES))]:
             share = host.allocated_memory_bytes / host.memory_bytes
             text = Content.assemble(
-                f" {host.name[:20]:<20} ",
+                f" {fit(host.name, 20)} ",
                 (bar(share, 24), "$warning" if share > 0.9 else "$primary"),  # noqa: PLR2004 - nearly full
                 f" {share:>4.0%}",
                 (f" of {size(host.memory_bytes)}   {host.allocated_vcpus} of {host.cpus} CPUs", "$muted"),

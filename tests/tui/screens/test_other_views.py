@@ -235,6 +235,16 @@ async def test_every_column_sorts() -> None:
             assert reasons == sorted(reasons)
 
 
+async def test_the_pulse_shows_failures_on_the_first_screen_however_many_hosts_there_are() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        for number in range(30):
+            plane.add("host", name=f"host-{number}", status="up", cpus=4, memory_bytes=2**34)
+        async with dashboard(plane, (80, 24)) as desk:
+            await open_view(desk, "pulse")
+            await desk.until(lambda: "vmlinux is not readable" in desk.text())
+
+
 async def test_themes_change_at_once() -> None:
     async with ControlPlane() as plane, dashboard(plane) as desk:
         await desk.press("T")

@@ -41,9 +41,11 @@ async def busy_plane(count: int, rate: int) -> AsyncIterator[str]:
     )
     assert process.stdout is not None
     assert process.stdin is not None
-    yield (await process.stdout.readline()).decode().strip()
-    process.stdin.close()
-    await process.wait()
+    try:
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 async def pressed(terminal: Terminal, key: str) -> float:
