@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qarax_tui.client import reading
@@ -63,6 +63,7 @@ def test_a_whole_resource_fills_its_record(noun: str) -> None:
     assert all(hasattr(record, field.name) for field in fields(record))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(st.sampled_from(NOUNS), st.data())
 def test_hostile_fields_become_empty_ones(noun: str, data: st.DataObject) -> None:
     body = {field: data.draw(JSON) for field in new_resource(noun)}

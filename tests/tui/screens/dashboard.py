@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
@@ -48,6 +49,13 @@ class Desk:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.until(lambda: not self.app.keys_waiting)
+
+    async def burst(self, *keys: str) -> None:
+        """Press keys faster than they can be answered; those with a name type no character."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await self.pilot.pause()
         await self.until(lambda: not self.app.keys_waiting)
 
     async def type(self, text: str) -> None:
