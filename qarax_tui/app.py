@@ -93,11 +93,14 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
                 return name
         return SIXTEEN.name if os.environ.get("TERM", "") in _FEW_COLOURS else DARK.name
 
+    async def on_load(self) -> None:
+        """Long before there is a screen: the server answers while it is made."""
+        await self.fleet.start()
+
     async def on_mount(self) -> None:
         for number in (signal.SIGHUP, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.leave)
         self.set_keymap(self.options.keymap.keys)
-        await self.fleet.start()
         session = Session(self.api, self.fleet, self.options.keymap, self.options.now)
         await self.push_screen(MainScreen(session))
         for sentence in (*self.options.keymap.problems, self.options.notice):

@@ -10,7 +10,7 @@ from .errors import ApiError, ServerAway
 from .sanitise import safe, safe_json
 
 if TYPE_CHECKING:
-    import aiohttp
+    from .web import aiohttp
 
 LARGEST_ANSWER = 64 * 2**20
 

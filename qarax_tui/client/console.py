@@ -19,8 +19,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import aiohttp
-
 from .blocks import Block, Marker
 from .changes import Pending
 from .connection import Backoff
@@ -28,6 +26,7 @@ from .console_history import Part, as_marker, from_line_start, gap_text, parse, 
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
 from .ring import ConsoleRing
 from .sanitise import safe
+from .web import aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -9,11 +9,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 from .blocks import Block, Marker, as_blocks
 from .errors import ServerAway
 from .sanitise import safe, safe_json
+from .web import aiohttp
 
 if TYPE_CHECKING:
     from .api import Api

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import aiohttp
-
 from .errors import ServerAway
+from .web import aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -39,9 +39,7 @@ SILENCE_SECONDS = 25.0
 TOO_FAR_BEHIND = 5_000
 FIRST_EVENTS = KEPT_EVENTS // 4
 AT_ONCE = 20
-LOAD_ORDER: tuple[Noun, ...] = (
-    "host",
-    "vm",
+THEN: tuple[Noun, ...] = (
     "storage_pool",
     "storage_object",
     "boot_source",
@@ -49,6 +47,7 @@ LOAD_ORDER: tuple[Noun, ...] = (
     "transfer",
     "orphan",
 )
+"""What is read after VMs and hosts, in this order."""
 
 
 class Fleet(Cache):
@@ -90,9 +89,13 @@ class Fleet(Cache):
             while self._task is not None:
                 if changes := await pending.take():
                     yield changes
-                await asyncio.sleep(BATCH_SECONDS)  # the batch's length, not a wait for something
+                await asyncio.sleep(self._pause())
         finally:
             self._watchers.discard(pending)
+
+    def _pause(self) -> float:
+        """The length of a batch; none before the first rows, which wait for nothing."""
+        return BATCH_SECONDS if self.vms or self.connection.state == "live" else 0.0
 
     async def details(self, noun: Noun, identifier: str) -> Json:
         """The whole resource, fetched now and then kept current in `raw`; ClientError when it cannot be."""
@@ -188,7 +191,8 @@ class Fleet(Cache):
     async def _load(self, sequence: int) -> None:
         """Reads every list; rows show as their page comes. What is refused is asked for again and again."""
         self.refused.clear()
-        for noun in LOAD_ORDER:
+        await _first_error(self._list("vm"), self._list("host"))  # a row of the first needs one of the other
+        for noun in THEN:
             await self._list(noun)
         try:
             older = await self.api.events(after=max(0, sequence - FIRST_EVENTS), limit=FIRST_EVENTS)
@@ -198,9 +202,9 @@ class Fleet(Cache):
             self.add_older_events(older, sequence)
         self._enter("live")
         backoff = Backoff()
-        while self.refused.keys() & set(LOAD_ORDER):
+        while refused := [noun for noun in records.NOUNS if noun in self.refused]:
             await asyncio.sleep(backoff.next())
-            for noun in [noun for noun in LOAD_ORDER if noun in self.refused]:
+            for noun in refused:
                 await self._list(noun)
         self.end_listing()
 

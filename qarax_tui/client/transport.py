@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import shlex
+import ssl
 import time
 import uuid
 from collections import deque
@@ -17,13 +18,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-import aiohttp
 from yarl import URL
 
 from .address import checked_address
 from .answer import Answer, read_body, refusal
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
 from .sanitise import safe
+from .web import aiohttp
 
 if TYPE_CHECKING:
     from .records import Json
@@ -162,7 +163,9 @@ class Transport:
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-            self._session = aiohttp.ClientSession(headers=headers, trust_env=False)
+            trusted = ssl.create_default_context() if self.base_url.startswith("https:") else True
+            connector = aiohttp.TCPConnector(ssl=trusted)
+            self._session = aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False)
         return self._session
 
     def _url(self, path: str) -> URL:
