@@ -91,7 +91,7 @@ class ConsoleFeed:
             while self._task is not None:
                 await pending.take()
                 yield None
-                await asyncio.sleep(BATCH_SECONDS)  # the batch's length, not a wait for something
+                await asyncio.sleep(BATCH_SECONDS if self.ring.size else 0.0)  # the first bytes wait for none
         finally:
             self._watchers.discard(pending)
 

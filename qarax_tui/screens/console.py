@@ -45,13 +45,17 @@ class ConsolePage(VmVerbs):
         self.console = ConsoleView(id="console")
         self.feed: ConsoleFeed | None = None
 
+    async def on_compose(self) -> None:
+        """The server answers while the view is made."""
+        self.feed = ConsoleFeed(self.session.api, self.vm_id)
+        await self.feed.start()
+
     def compose(self) -> ComposeResult:
         yield self.console
 
-    async def on_mount(self) -> None:
-        self.feed = ConsoleFeed(self.session.api, self.vm_id)
-        await self.feed.start()
-        self.console.open(self.feed)
+    def on_mount(self) -> None:
+        if self.feed is not None:
+            self.console.open(self.feed)
 
     async def on_unmount(self) -> None:
         self.console.close()

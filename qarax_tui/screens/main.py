@@ -118,11 +118,11 @@ class MainScreen(Guarded, Screen[None]):
 
     async def push(self, view: View) -> None:
         """Open a view on top of this one."""
-        beneath = self.view
-        await self.query_one("#views").mount(view)
-        beneath.display = False
-        self.stack.append(view)
-        self._bring_up(view)
+        with self.app.batch_update():  # the two are never laid out beside each other
+            await self.query_one("#views").mount(view)
+            self.view.display = False
+            self.stack.append(view)
+            self._bring_up(view)
 
     async def pop(self) -> None:
         """Back to the view beneath; nothing when this is a root view."""

@@ -47,6 +47,7 @@ class ConsoleBase(ScrollView):
         self.window: ConsoleWindow | None = None
         self._painter: ConsolePainter | None = None
         self._rows: list[Row] = []
+        self._settled = Size(0, 0)
         self._current: int | None = None
         self._show_times = False
         self._x = 0
@@ -133,10 +134,8 @@ class ConsoleBase(ScrollView):
             return
         if window.filter is not None:
             window.filter.update()
-        window.width = max(1, self._width - (TIME_WIDTH if self._show_times else 0))
-        window.height = self.size.height
-        window.settle()
-        before, self._rows = self._rows, window.rows()
+        before = self._rows
+        self._settle(window)
         if all_rows or len(before) != len(self._rows):
             self.refresh()
         else:
@@ -148,6 +147,14 @@ class ConsoleBase(ScrollView):
         elif self._beside is None:
             self._beside = self.set_timer(BESIDE_SECONDS, self._show_beside)
         self._load_when_near(window)
+
+    def _settle(self, window: ConsoleWindow) -> None:
+        """The rows for the size that the view has now."""
+        self._settled = self.size
+        window.width = max(1, self._width - (TIME_WIDTH if self._show_times else 0))
+        window.height = self.size.height
+        window.settle()
+        self._rows = window.rows()
 
     def _show_beside(self) -> None:
         if self._beside is not None:
@@ -273,14 +280,16 @@ class ConsoleBase(ScrollView):
     # --- painting ----------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
-        self.update_window(all_rows=True)
+        self.update_window(all_rows=self.size != self._settled)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._painter = None
 
     def render_line(self, y: int) -> Strip:
-        """One row of the window."""
+        """One row of the window; the first paint in a new size comes before the message about it."""
+        if self.window is not None and self.size != self._settled:
+            self._settle(self.window)
         painter = self._painter = self._painter or ConsolePainter(self)
         width = self._width
         if y >= len(self._rows) or self.feed is None:
