@@ -26,7 +26,8 @@ class Cache:
     """Records of every noun by id."""
 
     def __init__(self) -> None:
-        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self._unread: deque[Json] = deque(maxlen=KEPT_EVENTS)
         self.vms: dict[str, records.Vm] = {}
         self.hosts: dict[str, records.Host] = {}
         self.storage_pools: dict[str, records.StoragePool] = {}
@@ -49,6 +50,13 @@ class Cache:
         self._touched: set[str] | None = None
         self._watchers: set[Pending] = set()
 
+    @property
+    def events(self) -> deque[Event]:
+        """The last events, the newest at the end; what came is made into records only when somebody looks."""
+        while self._unread:
+            self._events.append(reading.event(self._unread.popleft()))
+        return self._events
+
     def records(self, noun: str) -> Mapping[str, Any]:
         """The cache of a noun by id."""
         return self._records[noun]
@@ -66,7 +74,7 @@ class Cache:
 
     def add_event(self, body: Json) -> None:
         """One row of the flight recorder, and what it did to its subject."""
-        self.events.append(reading.event(body))
+        self._unread.append(body)
         for pending in self._watchers:
             pending.changes.events = True
         noun, identifier, after = body.get("subject_type"), body.get("subject_id"), body.get("after")
@@ -78,8 +86,8 @@ class Cache:
     def add_older_events(self, older: list[Event], sequence: int) -> None:
         """The last events up to `sequence`, in front of what has come since."""
         fresh = [event for event in self.events if event.sequence > sequence]
-        self.events.clear()
-        self.events.extend([event for event in older if event.sequence <= sequence] + fresh)
+        self._events.clear()
+        self._events.extend([event for event in older if event.sequence <= sequence] + fresh)
         for pending in self._watchers:
             pending.changes.events = True
 

@@ -5,6 +5,7 @@ The format is the WHATWG one (HTML, section 9.2) without `retry`. What the frame
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ServerAway
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LARGEST_FRAME = 16 * 2**20
+_FIELD = re.compile(rb"^(data|event)(?:: ?(.*))?$", re.MULTILINE)
 
 
 class Frame(NamedTuple):
@@ -43,11 +45,9 @@ async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[list[Frame]]
 def parse(text: bytes) -> Frame | None:
     """A frame, or None for a comment."""
     name, data = b"message", []
-    for line in text.split(b"\n"):
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
+    for field, value in _FIELD.findall(text):
         if field == b"data":
             data.append(value)
-        elif field == b"event":
+        else:
             name = value
     return Frame(name.decode("ascii", "replace"), b"\n".join(data)) if data else None

@@ -56,6 +56,8 @@ class Ordering(Generic[RecordT]):
     def rebuild(self) -> None:
         """Sorts and filters everything anew, as after a reset."""
         keep, key = self._keep, self._key
+        self._places.clear()  # the old keys make room for the new ones
+        self._place_of.clear()
         self._place_of = {
             identifier: (key(row), identifier)
             for identifier, row in self._rows.items()

@@ -45,7 +45,8 @@ def _text(body: Json, field: str) -> str:
 
 def _shared(body: Json, field: str) -> str:
     """A word that many records share (a status, a host's id) is kept once."""
-    return sys.intern(_text(body, field))
+    value = body.get(field)
+    return sys.intern(value[:MAX_TEXT]) if isinstance(value, str) else ""
 
 
 def _whole(body: Json, field: str) -> int:
@@ -107,17 +108,13 @@ def vm(body: Json) -> Vm:
         status_reason=_shared(body, "status_reason"),
         host_id=_shared(body, "host_id"),
         driver=_shared(body, "driver"),
-        hypervisor=_shared(body, "hypervisor"),
         boot_vcpus=_whole(body, "boot_vcpus"),
         max_vcpus=_whole(body, "max_vcpus"),
         memory_size=_whole(body, "memory_size"),
         boot_source_id=_shared(body, "boot_source_id"),
         networks=tuple(_network(row) for row in _rows(body, "networks")),
-        disks=len(_rows(body, "disks")),
-        protected=body.get("protected") is True,
         started_at=timestamp(body.get("started_at")),
         created_at=timestamp(body.get("created_at")),
-        updated_at=timestamp(body.get("updated_at")),
         operation=operation(running) if isinstance(running, dict) else None,
     )
 

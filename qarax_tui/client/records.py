@@ -62,18 +62,14 @@ class Vm:
     status_reason: str
     host_id: str
     driver: str
-    hypervisor: str
     boot_vcpus: int
     max_vcpus: int
     memory_size: int
     boot_source_id: str
     networks: tuple[str, ...]
     """One word per interface: its id and what it is tied to, as `net0=tap3`."""
-    disks: int
-    protected: bool
     started_at: float | None
     created_at: float | None
-    updated_at: float | None
     operation: Operation | None
 
 

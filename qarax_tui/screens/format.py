@@ -10,7 +10,7 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _STEP, _HUNDRED = 1024, 100
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"
-_PIECES: Final = re.compile(r"(\D*)(\d{0,15})")
+_NUMBERS: Final = re.compile(r"[0-9]+")
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -78,6 +78,11 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def natural(name: str) -> tuple[tuple[str, int], ...]:
-    """A sort key in which web-2 comes before web-10."""
-    return tuple((text, int(number or 0)) for text, number in _PIECES.findall(name.lower()))
+def natural(name: str) -> str:
+    """A sort key in which web-2 comes before web-10: each number has the count of its digits in front."""
+    return _NUMBERS.sub(_with_length, name.lower())
+
+
+def _with_length(number: re.Match[str]) -> str:
+    digits = number[0].lstrip("0")
+    return chr(len(digits)) + digits

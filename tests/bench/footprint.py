@@ -56,7 +56,11 @@ async def memory(bench: Bench) -> list[Line]:
             "What it keeps per VM is nothing; what stays is the allocator's share of a list.",
         ),
         _line(
-            "dashboard", dashboard, 1.0, "One record of a VM, kept as text and parsed when it is looked at."
+            "dashboard",
+            dashboard,
+            1.0,
+            "One record of a VM with the fields that are shown, and its place in the order; the rest is the "
+            "allocator's share of a page and of sorting.",
         ),
         _line(
             "node + keeper",

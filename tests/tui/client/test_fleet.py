@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qarax_tui.client.api import Api
+from qarax_tui.client.event_stream import Frame, parse
 from qarax_tui.client.fleet import Fleet
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.waiting import DEADLINE, until
@@ -172,3 +173,9 @@ async def test_one_list_that_is_refused_spoils_no_other(plane: ControlPlane, fle
     assert fleet.refused == {"host": "The list is broken."}
     await until(lambda: host in fleet.hosts)
     assert fleet.refused == {}
+
+
+def test_fields_of_a_frame() -> None:
+    assert parse(b"id: 7\nevent: vm\ndata: {\ndata:  1}") == Frame("vm", b"{\n 1}")
+    assert parse(b"data\ndatum: no\nevents: no") == Frame("message", b"")
+    assert parse(b": heartbeat\nid: 7") is None
