@@ -51,7 +51,10 @@ async def _keys(bench: Bench, count: int, rate: int) -> list[Line]:
             idle = await processor_share(big.pid, bench.size(10, 5))
     share = percentile(mine, 0.95) / percentile(other, 0.95)
     what = f"{count:,} VMs, {rate:,} changes/s"
-    limit = "Python's own pace: one process takes events in and paints; a key waits for one batch."
+    limit = (
+        "One process takes events in and paints: most of the time between keys is JSON, a record per event; "
+        "a key waits for twenty events at most."
+    )
     lines = [
         Line(
             "P8",
