@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qarax_node.drivers.base import DriverError
 from qarax_node.drivers.cloud_hypervisor import client, process, spec
 from qarax_node.keeper_client import KeeperError, KeeperUnavailableError
+from qarax_node.processes import wait_gone
 
 if TYPE_CHECKING:
     from qarax_node.drivers.base import MachineSpec
@@ -27,6 +28,8 @@ NO_MEMORY = "(os error 12)"
 LOCKED = "already locked"
 DISK_LOCKED = "disk_locked"
 LOCK_PAUSES = (0.1, 0.4)
+NO_ANSWER = "vmm_timeout"
+DEATH_SECONDS = 1.0
 # What its words are about, as a field of the spec.
 AT_FAULT = (
     ("disk", "disks"),
@@ -62,8 +65,11 @@ async def _start(machine: MachineSpec, keeper: KeeperClient, binary: str, *, lan
         await _create(machine, api, landlock=landlock)
         await attach_console(machine, keeper, "boot")
         await _boot(api, _boot_seconds(machine))
-    except BaseException:
+    except BaseException as error:
+        ended = getattr(error, "code", "") == NO_ANSWER and await wait_gone(vmm, DEATH_SECONDS)
         await asyncio.shield(_abandon(machine, vmm))
+        if ended:
+            raise process.ended_early(machine.directory) from error
         raise
     return vmm
 
@@ -144,6 +150,6 @@ def unanswered(error: Exception) -> DriverError:
     """The outcome is unknown."""
     return DriverError(
         f"Cloud Hypervisor did not answer: {error}; it hangs or the host is overloaded, a hard stop ends it",
-        code="vmm_timeout",
+        code=NO_ANSWER,
         kind="timeout",
     )

@@ -26,6 +26,8 @@ LARGEST_REPLY = 1 << 22
 READ_BYTES = 1 << 16
 BUSY = 503  # it serves ten connections at a time
 BUSY_SECONDS = 0.05
+# What its HTTP thread answers when the VMM thread is gone: as good as a closed connection.
+GOING_AWAY = {"API request send error", "API response receive error"}
 
 
 class RefusedError(Exception):
@@ -164,9 +166,12 @@ def _whole(received: bytearray) -> tuple[int, bytes] | None:
 
 
 def _answer(endpoint: str, status: int, text: bytes) -> Any:
-    """The JSON of a 2xx, None when it has no body. Raises RefusedError for anything else."""
+    """The JSON of a 2xx, None when it has no body. Raises RefusedError, or UnansweredError for a dying VMM."""
     if not 200 <= status < 300:  # noqa: PLR2004  HTTP's classes
-        raise RefusedError(endpoint, status, _causes(text))
+        causes = _causes(text)
+        if GOING_AWAY.intersection(causes):
+            raise UnansweredError(f"the VMM went away during {endpoint}")
+        raise RefusedError(endpoint, status, causes)
     try:
         return json.loads(text) if text else None
     except ValueError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ SOCKETS = (SERIAL, client.SOCKET, f"{client.SOCKET}.lock")
 READY_SECONDS = 20.0
 KILL_SECONDS = 10.0
 HEADINGS = ("following error:", "chain of errors:")
+PANIC = re.compile(r"panicked at .*:\n(.+)")
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
 PAUSES = 20
 
@@ -83,10 +85,7 @@ async def wait_ready(process: Process, api: client.Client, directory: Path) -> N
         if answers.done():
             answers.result()
         elif ended.done():
-            words = last_words(directory / OUTPUT) or "it said nothing"
-            raise DriverError(
-                f"Cloud Hypervisor ended at its start: {words}", code="vmm_ended", kind="unavailable"
-            )
+            raise ended_early(directory)
         else:
             raise DriverError(
                 f"Cloud Hypervisor did not answer within {READY_SECONDS:g} s of its start",
@@ -117,6 +116,12 @@ async def _until_answered(api: client.Client) -> None:
             return
 
 
+def ended_early(directory: Path) -> DriverError:
+    """A VMM that was gone before its VM ran, in its own last words."""
+    words = last_words(directory / OUTPUT) or "it said nothing; the kernel's log names one killed for memory"
+    return DriverError(f"Cloud Hypervisor ended at its start: {words}", code="vmm_ended", kind="unavailable")
+
+
 async def kill(process: Process) -> None:
     """SIGKILL this very process and wait until it is gone. Raises DriverError when it will not go."""
     send_signal(process, signal.SIGKILL)
@@ -136,14 +141,15 @@ def remove_sockets(directory: Path) -> None:
 
 
 def last_words(path: Path, limit: int = 4096) -> str:
-    """The last lines of a VMM's output as one sentence: its chain of errors, without the numbering."""
+    """The last of a VMM's output as one sentence: its chain of errors without the numbers, why it panicked."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - limit))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-    chain = text.rpartition("Error: ")[2]
+    before, _, chain = text.rpartition("Error: ")
     lines = [line.strip() for line in chain.splitlines() if line.strip()]
     causes = [line.partition(": ")[2] if line[:1].isdigit() else line for line in lines]
+    causes += PANIC.findall(before)[-1:]
     return ": ".join(cause for cause in causes if not cause.endswith(HEADINGS))

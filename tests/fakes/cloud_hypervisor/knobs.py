@@ -19,6 +19,8 @@ prefix `standin.` on a VM's kernel command line hold for that VM. Seconds may ha
     drop=ENDPOINT         e.g. vm.boot: the request runs, its connection closes without a reply
     drop-unread=ENDPOINT  the connection closes and the request does not run
     refuse=ENDPOINT       the request is refused and does not run
+    panic=ENDPOINT        the VMM thread panics in it and the process exits 1, e.g. a KVM that makes no VM
+    die=ENDPOINT          the process is killed in it, as by the kernel out of memory
   of the guest
     quiet                 no boot log
     poweroff-after=S      as qarax.lifetime=S does

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.cloud_hypervisor import bodies, operations, schema
@@ -15,6 +16,7 @@ from tests.fakes.cloud_hypervisor.wire import Request, reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.fakes.cloud_hypervisor.knobs import Knobs
     from tests.fakes.cloud_hypervisor.vmm import Vmm
 
 BASE = "/api/v1/"
@@ -93,6 +95,7 @@ class Router:
         if knobs.get("drop-unread") == name:
             return None
         try:
+            _fall_over(name, knobs)
             answer = self._answer(name, request, refuse=knobs.get("refuse"))
         except SerdeError as error:
             answer = _array(400, "Failed to deserialize JSON", str(error))
@@ -176,6 +179,13 @@ def _record(path: str, request: Request, name: str) -> None:
     line = json.dumps({"method": request.method, "endpoint": name, "body": body, "fds": len(request.fds)})
     with open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def _fall_over(name: str, knobs: Knobs) -> None:
+    if knobs.get("die") == name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if knobs.get("panic") == name:
+        raise VmmPanic(f"told to panic in {name}")
 
 
 def _compact(value: Any) -> bytes:

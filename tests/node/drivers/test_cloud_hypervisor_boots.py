@@ -92,6 +92,17 @@ async def test_a_vmm_that_ends_at_its_start_says_why(tmp_path: Path, case: Case)
     )
 
 
+async def test_a_vmm_that_dies_of_its_vm_says_why(make_vm: MakeVm, runtime_dir: Path) -> None:
+    error = await refused(make_vm(cmdline=words("panic=vm.boot")))
+    assert str(error) == (
+        "Cloud Hypervisor ended at its start: VMM thread panicked: told to panic in vm.boot"
+    )
+    assert (error.kind, error.code) == ("unavailable", "vmm_ended")
+    killed = await refused(make_vm(cmdline=words("die=vm.boot")))
+    assert str(killed).startswith("Cloud Hypervisor ended at its start: it said nothing; the kernel's log")
+    assert vmms(runtime_dir) == []
+
+
 async def test_a_binary_that_cannot_be_executed(vm: Vm, keeper: KeeperClient, tmp_path: Path) -> None:
     binary = tmp_path / "cloud-hypervisor"
     binary.write_text("#!/bin/sh\necho cloud-hypervisor v53.0\n")
