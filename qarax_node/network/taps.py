@@ -142,13 +142,23 @@ def _is_up(name: str) -> bool:
 
 
 def interface(ip: str, mask: str, field: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
-    """Address and mask (as a netmask or a prefix length) as one."""
+    """Address and mask (as a netmask of either IP version or a prefix length) as one."""
     try:
-        return ipaddress.ip_interface(f"{ip}/{mask}" if mask else ip)
+        return ipaddress.ip_interface(f"{ip}/{_prefix_length(mask)}" if mask else ip)
     except ValueError as error:
         raise NodeError(
             f"{ip}/{mask} is no address with a mask", code="address_invalid", field=field
         ) from error
+
+
+def _prefix_length(mask: str) -> str:
+    """What Python takes: netmasks of IPv4 as they are, of IPv6 as the number of their ones."""
+    if ":" not in mask:
+        return mask
+    bits = f"{int(ipaddress.IPv6Address(mask)):0128b}".rstrip("0")
+    if "0" in bits:
+        raise ValueError(mask)
+    return str(len(bits))
 
 
 async def remove(name: str) -> None:

@@ -30,6 +30,7 @@ async def main():
     subprocess.check_call(["ip", "link", "set", "parent0", "up"])
     networks = (
         NetworkSpec("a", "tap", ip="192.0.2.1", mask="255.255.255.0", mtu=1400),
+        NetworkSpec("six", "tap", ip="fd00:2::1", mask="ffff:ffff:ffff:ffff::"),
         NetworkSpec("b", "macvtap", parent="parent0", mac="52:54:00:00:00:07"),
     )
     interfaces.check(networks, Settings())
@@ -40,11 +41,18 @@ async def main():
     interfaces.release((*made, *again))
     await interfaces.remove("vm", networks)
     await interfaces.remove("vm", networks)
-    print(json.dumps({"tap": made[0].tap, "same": made[0].tap == again[0].tap, "mac": made[1].mac,
+    print(json.dumps({"tap": made[0].tap, "same": made[0].tap == again[0].tap, "mac": made[2].mac, "six": made[1].tap,
                       "fds": len(fds), "seen": seen, "left": sorted(links())}))
 
 asyncio.run(main())
 """
+
+
+def test_a_mask_with_holes_is_refused() -> None:
+    for ip, mask in (("192.0.2.1", "255.0.255.0"), ("fd00::1", "ffff::ffff:0"), ("fd00::1", "255.255.0.0")):
+        with pytest.raises(NodeError) as refused:
+            interfaces.check((NetworkSpec("a", "tap", ip=ip, mask=mask),), Settings())
+        assert (refused.value.code, refused.value.field) == ("address_invalid", "networks.0.ip")
 
 
 @pytest.mark.skipif(
@@ -58,6 +66,8 @@ def test_interfaces_live_as_long_as_their_vm() -> None:
     assert said["same"]
     assert tap["mtu"] == 1400
     assert "UP" in tap["flags"]
+    six = [(one["local"], one["prefixlen"]) for one in said["seen"][said["six"]]["addr_info"]]
+    assert ("fd00:2::1", 64) in six
     assert [address["local"] for address in tap["addr_info"] if address["family"] == "inet"] == ["192.0.2.1"]
     assert (said["mac"], said["fds"]) == ("52:54:00:00:00:07", 2)
     assert said["left"] == ["lo", "parent0", "peer0"]
