@@ -50,6 +50,10 @@ def _objections(spec: MachineSpec) -> Iterator[tuple[str, str]]:
         yield "kvm_hyperv", "does not offer Hyper-V enlightenments; leave kvm_hyperv out"
     if spec.memory_hotplug_size:
         yield "memory_hotplug_size", "cannot hot-plug memory on microvm; leave memory_hotplug_size out"
+    if spec.memory_hugepage_size is not None and not spec.memory_hugepages:
+        yield "memory_hugepage_size", "takes a huge page size only with memory_hugepages"
+    if spec.memory_mergeable and spec.memory_shared:
+        yield "memory_mergeable", "cannot merge pages of shared memory: choose one"
     if not spec.memory_thp:
         yield "memory_thp", "cannot turn transparent huge pages off for one VM; leave memory_thp true"
     if spec.memory_size % MEMORY_STEP:

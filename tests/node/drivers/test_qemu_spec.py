@@ -48,7 +48,12 @@ REACH: dict[str, Any] = {
     "disks": (),
     "networks": (),
 }
-REFUSED: dict[str, Any] = {"kvm_hyperv": True, "memory_hotplug_size": 1 << 30, "memory_thp": False}
+REFUSED: dict[str, Any] = {
+    "kvm_hyperv": True,
+    "memory_hotplug_size": 1 << 30,
+    "memory_thp": False,
+    "memory_hugepage_size": 2 << 20,  # without memory_hugepages
+}
 NETWORK_REACH: dict[str, Any] = {
     "tap": "tap1",
     "mac": "52:54:00:00:00:01",
@@ -104,6 +109,12 @@ def test_what_qemu_cannot_do_for_a_vm_is_refused_by_name(field: str) -> None:
     assert refused.value.field == field
 
 
+def test_pages_that_could_not_be_merged_are_refused_by_name() -> None:
+    with pytest.raises(DriverError, match="qemu driver cannot merge") as refused:
+        preflight.check(dataclasses.replace(SPEC, memory_mergeable=True, memory_shared=True), HERE)
+    assert refused.value.field == "memory_mergeable"
+
+
 @pytest.mark.parametrize("field", NETWORK_REFUSED)
 def test_what_qemu_cannot_do_for_an_interface_is_refused_by_name(field: str) -> None:
     network = dataclasses.replace(NETWORK, **{field: NETWORK_REFUSED[field]})
@@ -116,7 +127,7 @@ def test_no_field_of_a_spec_is_forgotten() -> None:
     def names(kind: type) -> set[str]:
         return {field.name for field in dataclasses.fields(kind)} - OF_THE_NODE
 
-    assert names(MachineSpec) == {*REACH, *REFUSED, "memory_hugepage_size"}
+    assert names(MachineSpec) == {*REACH, *REFUSED}
     vhost = {"vhost_socket", "vhost_mode"}  # refused with their interface_type
     assert names(NetworkSpec) == {*NETWORK_REACH, *NETWORK_REFUSED} | vhost
     assert names(DiskSpec) == set(DISK_REACH)
