@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 OBSERVE_SECONDS = 2.0
+COUNTERS_SECONDS = 2.0  # two questions, and the server waits 5 s for both
 REBOOT_SECONDS = 90.0
 STATUSES = {
     "Running": Status.RUNNING,
@@ -162,8 +163,8 @@ class CloudHypervisorDriver:
         """The devices' counters, and under `vmm` the memory the guest really has."""
         api = client.Client(spec.directory)
         try:
-            devices: dict[str, dict[str, int]] = await api.get("vm.counters")
-            info = await api.get("vm.info")
+            devices: dict[str, dict[str, int]] = await api.get("vm.counters", COUNTERS_SECONDS)
+            info = await api.get("vm.info", COUNTERS_SECONDS)
         except client.RefusedError as error:
             raise boot.refused(error, "state") from error
         except (client.UnansweredError, client.AbsentError) as error:

@@ -39,6 +39,7 @@ NAME = "qemu"
 # Prefaulting a large memory comes before QEMU's first answer.
 START_SECONDS = 30.0
 EXIT_SECONDS = 2.0
+COUNTERS_SECONDS = 2.0  # two questions, and the server waits 5 s for both
 IMAGE_SECONDS = 10.0
 CAPABILITIES = frozenset(
     {
@@ -166,8 +167,9 @@ class QemuDriver:
 
     async def counters(self, spec: MachineSpec) -> Mapping[str, Mapping[str, int]]:
         machine = self._machine(spec)
-        found = counting.measure(spec, machine.process, await machine.monitor.execute("query-blockstats"))
-        memory = await machine.monitor.execute("query-memory-size-summary")
+        stats = await machine.monitor.execute("query-blockstats", COUNTERS_SECONDS)
+        found = counting.measure(spec, machine.process, stats)
+        memory = await machine.monitor.execute("query-memory-size-summary", COUNTERS_SECONDS)
         return {**found, "vmm": {"memory_actual_size": sum(memory.values())}}
 
     async def forget(self, spec: MachineSpec) -> None:
