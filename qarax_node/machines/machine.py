@@ -21,7 +21,7 @@ from qarax_node.drivers.base import Exit, Observation, Status, StopHow
 from qarax_node.errors import NodeError
 from qarax_node.machines import spec as specs
 from qarax_node.machines import starting, stopping
-from qarax_node.machines.record import REASONS, LastStop, Record, Run
+from qarax_node.machines.record import DETAILED, REASONS, LastStop, Record, Run
 from qarax_node.network import interfaces
 
 if TYPE_CHECKING:
@@ -246,8 +246,8 @@ class Machine:
         seconds = 0.0
         if stop is not None:
             how, seconds, reason = stop.outcome(how)
-        if detail:
-            reason = f"{reason}: {detail}" if how in (StopHow.CRASHED, StopHow.INFERRED) else reason
+        if detail and (how in DETAILED or (stop is None and how is StopHow.FORCED)):
+            reason = f"{reason}: {detail}"
         self.last_stop = LastStop(how, round(seconds, 3), detail, reason, time.time())
         try:
             self.record.keep_stop(self.last_stop)

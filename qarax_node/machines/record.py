@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 
 REASONS = {
+    StopHow.OBEYED: "stopped: the guest obeyed",
+    StopHow.FORCED: "ended by force",
     StopHow.GUEST_POWEROFF: "the guest powered itself off",
     StopHow.CRASHED: "the hypervisor process died",
     StopHow.HOST_REBOOT: "the host was rebooted",
     StopHow.INFERRED: "it ended while nobody watched; the cause is inferred",
 }
+DETAILED = (StopHow.CRASHED, StopHow.INFERRED)
 
 
 @dataclass(frozen=True, slots=True)

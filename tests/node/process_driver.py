@@ -23,6 +23,8 @@ from qarax_node.drivers.base import (
 from qarax_node.keeper_client import KeeperClient
 from tests.node.keeping import VMM
 
+TOLD_TO = 15  # its exit status when somebody on the host ended it
+
 
 def steer(directory: Path, text: str) -> None:
     """Give a `serial_vmm.py` its next command."""
@@ -95,6 +97,8 @@ class ProcessDriver:
         if ended.status is None:
             return StopHow.INFERRED, "nobody saw its exit status"
         code = os.waitstatus_to_exitcode(ended.status)
+        if code == TOLD_TO:
+            return StopHow.FORCED, "somebody on this host told it to"
         return (StopHow.GUEST_POWEROFF, "") if code == 0 else (StopHow.CRASHED, f"status {code}")
 
     async def counters(self, spec: MachineSpec) -> Mapping[str, Mapping[str, int]]:

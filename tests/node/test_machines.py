@@ -18,7 +18,7 @@ from qarax_node.machines import stopping
 from qarax_node.machines.host import Host
 from tests.node.hosting import create, create_started, hosting, make_pool
 from tests.node.keeping import KeeperProcess, fill, kill_vmms, until
-from tests.node.process_driver import steer
+from tests.node.process_driver import TOLD_TO, steer
 from tests.node.serving import new_id, vm_spec
 
 
@@ -53,6 +53,16 @@ async def test_the_stop_that_is_obeyed_and_the_one_that_is_not(
             await stopping.stop(host.get(vm_id), 1)
             assert end_of(host, vm_id) == (Status.SHUTDOWN, how)
             assert not processes.is_alive(process)
+
+
+async def test_a_vmm_that_somebody_else_ended_has_a_reason(keeper_process: KeeperProcess, pool: Path) -> None:
+    async with hosting(keeper_process) as host:
+        vm_id = await create_started(host, pool)
+        machine = host.get(vm_id)
+        steer(machine.spec.directory, f"exit {TOLD_TO}")
+        await until(lambda: machine.status is Status.SHUTDOWN, what="its end")
+        assert end_of(host, vm_id) == (Status.SHUTDOWN, StopHow.FORCED)
+        assert machine.reason == "ended by force: somebody on this host told it to"
 
 
 async def test_a_vmm_that_hangs_is_killed_and_nobody_else_waits(
