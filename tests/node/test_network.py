@@ -41,7 +41,8 @@ async def main():
     interfaces.release((*made, *again))
     await interfaces.remove("vm", networks)
     await interfaces.remove("vm", networks)
-    print(json.dumps({"tap": made[0].tap, "same": made[0].tap == again[0].tap, "mac": made[2].mac, "six": made[1].tap,
+    print(json.dumps({"tap": made[0].tap, "same": made[0].tap == again[0].tap, "mac": made[2].mac,
+                      "six": made[1].tap,
                       "fds": len(fds), "seen": seen, "left": sorted(links())}))
 
 asyncio.run(main())

@@ -166,7 +166,7 @@ def _whole(received: bytearray) -> tuple[int, bytes] | None:
 
 
 def _answer(endpoint: str, status: int, text: bytes) -> Any:
-    """The JSON of a 2xx, None when it has no body. Raises RefusedError, or UnansweredError for a dying VMM."""
+    """The JSON of a 2xx, None when it has no body. RefusedError, or UnansweredError of one that dies."""
     if not 200 <= status < 300:  # noqa: PLR2004  HTTP's classes
         causes = _causes(text)
         if GOING_AWAY.intersection(causes):

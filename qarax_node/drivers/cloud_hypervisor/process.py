@@ -141,7 +141,7 @@ def remove_sockets(directory: Path) -> None:
 
 
 def last_words(path: Path, limit: int = 4096) -> str:
-    """The last of a VMM's output as one sentence: its chain of errors without the numbers, why it panicked."""
+    """The last of a VMM's output as one sentence: its chain of errors without numbers, why it panicked."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - limit))

@@ -48,6 +48,17 @@ def _objections(spec: MachineSpec) -> Iterator[tuple[str, str]]:
     """Field and what the driver cannot do about it."""
     if spec.kvm_hyperv:
         yield "kvm_hyperv", "does not offer Hyper-V enlightenments; leave kvm_hyperv out"
+    yield from _memory_objections(spec)
+    if spec.cpu_topology is not None and math.prod(spec.cpu_topology.values()) != spec.max_vcpus:
+        yield "cpu_topology", f"needs a cpu_topology whose product is max_vcpus, {spec.max_vcpus}"
+    for number, disk in enumerate(spec.disks):
+        if disk.image_type not in {"raw", "qcow2"}:
+            yield f"disks.{number}.image_type", f"reads raw and qcow2, not {disk.image_type!r}"
+    for number, network in enumerate(spec.networks):
+        yield from ((f"networks.{number}.{name}", why) for name, why in _network_objections(network))
+
+
+def _memory_objections(spec: MachineSpec) -> Iterator[tuple[str, str]]:
     if spec.memory_hotplug_size:
         yield "memory_hotplug_size", "cannot hot-plug memory on microvm; leave memory_hotplug_size out"
     if spec.memory_hugepage_size is not None and not spec.memory_hugepages:
@@ -58,13 +69,6 @@ def _objections(spec: MachineSpec) -> Iterator[tuple[str, str]]:
         yield "memory_thp", "cannot turn transparent huge pages off for one VM; leave memory_thp true"
     if spec.memory_size % MEMORY_STEP:
         yield "memory_size", f"needs a memory_size that is a multiple of {MEMORY_STEP} bytes"
-    if spec.cpu_topology is not None and math.prod(spec.cpu_topology.values()) != spec.max_vcpus:
-        yield "cpu_topology", f"needs a cpu_topology whose product is max_vcpus, {spec.max_vcpus}"
-    for number, disk in enumerate(spec.disks):
-        if disk.image_type not in {"raw", "qcow2"}:
-            yield f"disks.{number}.image_type", f"reads raw and qcow2, not {disk.image_type!r}"
-    for number, network in enumerate(spec.networks):
-        yield from ((f"networks.{number}.{name}", why) for name, why in _network_objections(network))
 
 
 def _network_objections(network: NetworkSpec) -> Iterator[tuple[str, str]]:
