@@ -140,7 +140,7 @@ class CloudHypervisorDriver:
         if watched is None or not is_alive(watched.process):
             return
         if not watched.ending:
-            watched.will_end(reasons.ASKED)
+            watched.will_end(watched.why_off() or reasons.ASKED)
         api = client.Client(spec.directory)
         try:
             async with asyncio.timeout(END_SECONDS):

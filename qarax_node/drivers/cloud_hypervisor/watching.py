@@ -64,6 +64,12 @@ class Watched:
         except OSError as error:
             LOGGER.warning("VM %s: why it ends cannot be written down: %s", self.vm_id, error)
 
+    def why_off(self) -> str:
+        """Why a VMM is to end that is there no more for its guest's sake; "" while the guest is not off."""
+        if not self.file.history.off:
+            return ""
+        return reasons.OBEYED if self.pressed else reasons.GUEST_OFF
+
     def will_end(self, why: str, detail: str = "") -> None:
         """Keep why, before it is asked to."""
         self.ending = why
@@ -156,7 +162,8 @@ class Watching:
         api = client.Client(watched.directory)
         state = await boot.state_of(api)
         if state == "Created" and not watched.ending and not history.rebooting:
-            watched.will_end(reasons.OBEYED if watched.pressed else reasons.GUEST_OFF)
+            history.off = True  # a full disk may have taken the event
+            watched.will_end(watched.why_off())
             await ask_quietly(api, "vmm.shutdown")
             gone = await wait_gone(watched.process, END_SECONDS)
             reason = POWERED_OFF if gone else f"{POWERED_OFF}, but its VMM does not end"

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from qarax_node.drivers.base import Status, StopHow
-from qarax_node.drivers.cloud_hypervisor import client, process, spec
+from qarax_node.drivers.cloud_hypervisor import client, process, reasons, spec
 from qarax_node.keeper_client import KeeperClient
 from tests.node.drivers.cloud_hypervisor_vms import started_as, words
 from tests.node.drivers.conftest import CLOUD_HYPERVISOR, MakeVm
@@ -51,6 +51,28 @@ async def test_what_happened_while_no_node_was_there(make_vm: MakeVm) -> None:
     finally:
         for successor in successors:
             await successor.close()
+
+
+@pytest.mark.parametrize(("pressed", "how"), [(False, StopHow.GUEST_POWEROFF), (True, StopHow.OBEYED)])
+async def test_whoever_ends_the_vmm_of_a_guest_that_is_off_is_not_why(
+    vm: Vm, pressed: bool, how: StopHow
+) -> None:
+    """The node ends what it adopts as off, before or after this driver does so by itself."""
+    await vm.boot()
+    await vm.driver.close()
+    if pressed:
+        reasons.note(vm.spec.directory, reasons.PRESSED)
+    await vm.type("poweroff -f")
+    await until(lambda: '"shutdown"' in (vm.spec.directory / "events").read_text(), what="the poweroff")
+    successor = Vm(vm.case, vm.keeper, vm.spec)
+    successor.process = started_as(vm)
+    try:
+        seen = await successor.driver.adopt(vm.spec, started_as(vm))
+        assert (seen.status, seen.reason) == (Status.SHUTDOWN, "the guest powered off")
+        await successor.driver.end(vm.spec)
+        assert (await successor.driver.exit_reason(vm.spec, await successor.exit()))[0] is how
+    finally:
+        await successor.close()
 
 
 async def test_a_start_that_was_cut_short_is_adopted_as_shut_down_and_ended(
