@@ -56,6 +56,16 @@ async def test_a_digest_is_taken_and_looked_at(scene: Scene, host_machine: Machi
     assert detail(ended, "verify") == f"booted from {BY_DIGEST}"
 
 
+async def test_another_image_that_waits_for_a_reboot_is_not_booted_instead(
+    scene: Scene, host_machine: Machine
+) -> None:
+    host_id = await image_host(scene, host_machine, staged=BY_DIGEST)
+    ended = await boot(scene, host_machine, host_id, image_version="v0.1.0")
+    assert ended["status"] == "succeeded", ended
+    assert f"switch {OLD}" in await host_machine.calls("bootc")
+    assert detail(ended, "verify") == f"booted from {OLD}"
+
+
 async def test_it_does_not_reboot_under_vms_unless_forced(scene: Scene, host_machine: Machine) -> None:
     host_id = await image_host(scene, host_machine)
     vm_id = await scene.plane.add_vm("guest", driver="cloud_hypervisor")

@@ -38,14 +38,13 @@ async def check(run: Run) -> Outcome:
 
 
 async def stage(run: Run) -> Outcome:
-    """Fetch the image; when the machine is on it already, look for a newer one of the same name."""
-    booted = _image(await _status(run), "booted")
-    if booted == run.plan.target and "@" in booted:
-        return Outcome(f"{booted} is booted", changed=False)
-    if booted == run.plan.target:
+    """Fetch the image, in place of another that waits for a reboot; or look for a newer one of its name."""
+    status, target = await _status(run), run.plan.target
+    booted = _image(status, "booted")
+    if (_image(status, "staged") or booted) != target:
+        await run.machine.run("bootc", "switch", target, remedy=REGISTRY)
+    elif "@" not in target:
         await run.machine.run("bootc", "upgrade", remedy=REGISTRY)
-    else:
-        await run.machine.run("bootc", "switch", run.plan.target, remedy=REGISTRY)
     staged = _image(await _status(run), "staged")
     if staged is None:
         return Outcome(f"{booted} is booted, and nothing newer", changed=False)
