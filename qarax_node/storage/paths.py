@@ -78,8 +78,7 @@ def open_pool(pool_path: str, *, make: bool = False) -> int:
         raise _explained(error, pool_path, "path") from error
     finally:
         os.close(root)
-    found = os.fstat(descriptor)
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or found.st_uid not in (0, os.geteuid()):
+    if _others_write(descriptor):
         os.close(descriptor)
         raise NodeError(
             f"{pool_path} can be written by others than root and the node's user; "
@@ -119,14 +118,21 @@ def open_file(
 def _check_directories(pool: int, inside: PurePosixPath, field: str) -> None:
     for directory in list(inside.parents)[:-1]:
         descriptor = _openat2(pool, str(directory), os.O_PATH | os.O_DIRECTORY, 0)
-        mode = os.fstat(descriptor).st_mode
+        open_to_others = _others_write(descriptor)
         os.close(descriptor)
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if open_to_others:
             raise NodeError(
-                f"the directory {directory} inside the pool can be written by others; chmod go-w it",
+                f"the directory {directory} inside the pool can be written by others than root and the "
+                "node's user; chmod go-w it and give it to root",
                 code="pool_writable_by_others",
                 field=field,
             )
+
+
+def _others_write(descriptor: int) -> bool:
+    """Whether others than root and the node's user may write a directory, its owner among them."""
+    found = os.fstat(descriptor)
+    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) or found.st_uid not in (0, os.geteuid())
 
 
 def _explained(error: OSError, path: str, field: str) -> NodeError:

@@ -74,6 +74,14 @@ def test_directories_that_others_can_write_are_refused(pool: Path) -> None:
         directory.chmod(0o755)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_directories_that_belong_to_others_are_refused(pool: Path) -> None:
+    for directory in (pool, pool / "inside"):
+        os.chown(directory, 65534, 65534)
+        assert refusal(pool, f"{pool}/inside/file") == "pool_writable_by_others"
+        os.chown(directory, 0, 0)
+
+
 def test_what_is_missing_says_so(pool: Path) -> None:
     assert refusal(pool, f"{pool}/nothing") == "file_missing"
     assert refusal(pool.with_name("nowhere"), f"{pool.with_name('nowhere')}/x") == "file_missing"
