@@ -303,7 +303,7 @@ class Observation:
     """What a node observes of one VM; `generation` grows with every change of it on that node.
 
     `stop_how` is one of the contract's words (`obeyed`, `forced`, …) or empty; seconds from the request to
-    the end.
+    the end, 0 when the node that counted them was gone.
     """
 
     vm_id: str

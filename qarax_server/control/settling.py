@@ -18,8 +18,8 @@ from qarax_server.store import hosts, operations, orphans, vms
 TELLING = frozenset({"create", "start"})
 DONE = {name: action.done for name, action in ACTIONS.items()} | {"create": "was made"}
 OUTCOMES = {
-    "obeyed": "the guest obeyed after {seconds:.1f} s",
-    "forced": "forced after {seconds:.1f} s",
+    "obeyed": "the guest obeyed",
+    "forced": "forced",
     "guest_poweroff": "the guest had powered itself off",
     "crashed": "the VMM had died",
     "host_reboot": "the host had rebooted",
@@ -29,8 +29,9 @@ OUTCOMES = {
 
 def describe_stop(observed: Observation) -> tuple[str, str]:
     """Return how a VM was stopped, as the contract's word and as a sentence."""
-    template = OUTCOMES.get(observed.stop_how, "it is shut down")
-    sentence = template.format(seconds=observed.stop_seconds)
+    sentence = OUTCOMES.get(observed.stop_how, "it is shut down")
+    if observed.stop_how in {"obeyed", "forced"} and observed.stop_seconds:
+        sentence = f"{sentence} after {observed.stop_seconds:.1f} s"
     if observed.stop_how in {"crashed", "inferred"} and observed.stop_detail:
         sentence = f"{sentence}: {observed.stop_detail}"
     return observed.stop_how or "done", sentence

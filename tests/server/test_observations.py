@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ import pytest
 
 from qarax_server.control import decisions
 from qarax_server.control.decisions import Fail, Succeed, TakeUp
+from qarax_server.control.settling import describe_stop
 from qarax_server.database import Database
 from qarax_server.models import NewVm, NodeFacts, Observation, Operation
 from qarax_server.store import hosts, vms
@@ -19,6 +21,14 @@ FACTS = NodeFacts("n", "b", "1", "h", 64, 2**40, ({"name": "qemu", "usable": Tru
 
 def seen(vm_id: str, status: str, generation: int) -> Observation:
     return Observation(vm_id, "v", status, f"because {generation}", "qemu", generation, 0)
+
+
+@pytest.mark.parametrize("how", ["obeyed", "forced"])
+def test_a_stop_whose_node_died_in_between_claims_no_seconds(how: str) -> None:
+    counted = dataclasses.replace(seen("v", "shutdown", 1), stop_how=how, stop_seconds=2.04)
+    outcome, sentence = describe_stop(counted)
+    assert (outcome, sentence.endswith("after 2.0 s")) == (how, True)
+    assert "after" not in describe_stop(dataclasses.replace(counted, stop_seconds=0.0))[1]
 
 
 def operation(action: str) -> Operation:
