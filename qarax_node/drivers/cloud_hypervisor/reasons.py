@@ -84,6 +84,8 @@ def _unasked(directory: Path, status: int | None, *, pressed: bool) -> tuple[Sto
     if history.off and not history.leaving:
         if status is None:
             return StopHow.INFERRED, "the guest powered off, then its VMM ended unseen"
+        if status == 0:  # a poweroff does not end the VMM, and one that leaves may lose its last events
+            return StopHow.INFERRED, "the guest powered off, or its VMM was told to end by SIGTERM"
         how = StopHow.OBEYED if pressed else StopHow.GUEST_POWEROFF
         return how, "the guest powered off, then its VMM ended"
     words = process.last_words(directory / process.OUTPUT) or _last_error(directory)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -227,9 +228,10 @@ def test_an_end_is_explained_by_the_vmms_own_words(tmp_path: Path) -> None:
 def test_a_poweroff_nobody_saw_is_inferred_from_its_events(tmp_path: Path) -> None:
     (tmp_path / "events").write_text(event("vm", "booted") + event("vm", "shutdown"))
     assert reasons.exit_reason(tmp_path, ended(None))[0] is StopHow.INFERRED
-    assert reasons.exit_reason(tmp_path, ended(0))[0] is StopHow.GUEST_POWEROFF
+    assert reasons.exit_reason(tmp_path, ended(0))[0] is StopHow.INFERRED, "SIGTERM looks the same"
+    assert reasons.exit_reason(tmp_path, ended(signal.SIGKILL))[0] is StopHow.GUEST_POWEROFF
     reasons.note(tmp_path, reasons.PRESSED)
-    assert reasons.exit_reason(tmp_path, ended(0))[0] is StopHow.OBEYED
+    assert reasons.exit_reason(tmp_path, ended(signal.SIGKILL))[0] is StopHow.OBEYED
 
 
 @pytest.mark.parametrize(
