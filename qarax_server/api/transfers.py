@@ -101,7 +101,7 @@ async def cancel_transfer(request: web.Request) -> web.StreamResponse:
     description="Blank, or a clone of a storage object. The operation's subject is the object to be.",
     body=NewDisk,
     answers={202: one(Operation, "It is being made.")},
-    refusals=(409,),
+    refusals=(409, 504),
     creates="operation",
 )
 async def create_disk(request: web.Request) -> web.StreamResponse:

@@ -7,10 +7,10 @@ now and then, and settles every open operation that nobody here works on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,9 @@ class Disks:
         Raises:
             NotFound: there is no such pool.
             Invalid: no host of the pool is up, or the object to clone does not fit.
-            Conflict: the pool has an object of this name.
+            Conflict: the pool has an object or a file of this name, or one is on its way.
         """
+        await self._check_no_file(pool_id, new)
         with self._begun_here(operation_id):
             async with self._database.transaction() as tx:
                 plan = await _plan(tx, pool_id, new)
@@ -80,6 +81,18 @@ class Disks:
             self._background.start(operation.id, self._carry(operation, plan, host))
         return text
 
+    async def _check_no_file(self, pool_id: str, new: Mapping[str, Any]) -> None:
+        """What is at the path from here on was made for this operation, so to undo it may remove that."""
+        async with self._database.transaction() as tx:
+            plan = await _plan(tx, pool_id, new)
+            host = await _maker(tx, plan)
+        with contextlib.suppress(NotFound):  # the pool's directory is not there yet
+            if (await files.check_file(self._nodes.of(host), plan.file)).exists:
+                sentence = (
+                    f"{plan.file.path} is on host {host.name} already: choose another name or remove it"
+                )
+                raise Conflict(sentence, code="file_exists", errors={"name": [sentence]})
+
     async def take_up(self) -> None:
         """Settle what nobody here makes: remove the file, fail the operation."""
         async with self._database.connection() as connection:
@@ -92,7 +105,7 @@ class Disks:
         """Stop; the next server settles."""
         await self._background.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _begun_here(self, operation_id: str) -> Iterator[None]:
         """Between its commit and its task an operation is nobody's to take up."""
         self._beginning.add(operation_id)
@@ -181,6 +194,7 @@ async def _plan(tx: Transaction, pool_id: str, new: Mapping[str, Any]) -> Plan:
     if await storage_objects.get_storage_object_by_name(tx, pool_id, new["name"]):
         sentence = f"storage pool {pool.name} has an object {new['name']}: choose another name"
         raise Conflict(sentence, code="storage_objects_name_taken", errors={"name": [sentence]})
+    await pool_hosts.check_path_free(tx, pool, f"{pool.path}/{new['name']}")
     source = source_pool = None
     if new["source_object_id"]:
         try:

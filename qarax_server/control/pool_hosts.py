@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from qarax_server.database import Connection, Database, Event
+from qarax_server.database import Connection, Database, Event, Transaction
 from qarax_server.errors import (
+    Conflict,
     Invalid,
     NodeTimeout,
     NodeUnavailable,
@@ -46,6 +47,21 @@ def new_file(pool: StoragePool, host: Host, name: str, object_type: str, size: i
         "parent_id": None,
         "host_id": host.id if alone else None,
     }
+
+
+async def check_path_free(tx: Transaction, pool: StoragePool, path: str, *, objects: bool = True) -> None:
+    """Refuse a path whose file is an object's, or that a transfer or a disk being made will take.
+
+    Without `objects` they do not stand in the way: one file may be known by two names.
+
+    Raises:
+        Conflict: naming whose it is.
+    """
+    if holders := await storage_objects.list_path_holders(tx, pool.id, path, objects=objects):
+        sentence = (
+            f"{path} belongs to {', '.join(holders)}: choose another name, or wait for what is under way"
+        )
+        raise Conflict(sentence, code="path_taken", errors={"name": [sentence]})
 
 
 def home_of(found: StorageObject, pool: StoragePool) -> str | None:

@@ -23,7 +23,7 @@ async def create(core: Core, object_id: str, new: Mapping[str, Any]) -> str:
 
     Raises:
         Invalid: the pool or parent is unknown, the path is outside the pool, the file is missing.
-        Conflict: the pool has an object of this name.
+        Conflict: the pool has an object of this name, or something is under way at its path.
     """
     async with core.database.connection() as connection:
         pool = await _pool(connection, new["storage_pool_id"])
@@ -34,6 +34,7 @@ async def create(core: Core, object_id: str, new: Mapping[str, Any]) -> str:
     size = await pool_hosts.check_object_file(core.nodes, hosts, pool, config["path"])
     values = {**new, "config": config, "size_bytes": new["size_bytes"] or size or 0, "host_id": None}
     async with core.database.transaction() as tx:
+        await pool_hosts.check_path_free(tx, pool, config["path"], objects=False)
         await storage_objects.insert_storage_object(tx, object_id, values)
         text = await storage_objects.get_storage_object_document(tx, object_id)
         message = f"{new['object_type']} {new['name']} was made known in storage pool {pool.name}"

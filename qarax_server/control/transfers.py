@@ -58,12 +58,13 @@ class Transfers:
 
         Raises:
             NotFound: there is no such pool.
-            Conflict: an object, or a transfer under way, has that name in the pool.
+            Conflict: an object, or what is under way, has that name in the pool or that path.
             Invalid: the pool is full.
         """
         async with self._database.transaction() as tx:
             pool = await storage_pools.get_storage_pool(tx, pool_id)
             await _check_free(tx, pool, new["name"])
+            await pool_hosts.check_path_free(tx, pool, f"{pool.path}/{new['name']}")
             await transfers.insert_transfer(tx, transfer_id, {**new, "storage_pool_id": pool_id})
             text = await transfers.get_transfer_document(tx, pool_id, transfer_id)
             message = (

@@ -62,6 +62,13 @@ async def list_storage_object_users(tx: Transaction, object_id: str) -> list[str
     return [row["who"] for row in await tx.fetch_all(OBJECTS.list_storage_object_users, id=object_id)]
 
 
+async def list_path_holders(tx: Transaction, pool_id: str, path: str, *, objects: bool) -> list[str]:
+    """Name the transfers, disks being made and, if asked for, `objects` at a path; locks the path."""
+    await tx.execute(OBJECTS.lock_path, path=path)
+    rows = await tx.fetch_all(OBJECTS.list_path_holders, pool_id=pool_id, path=path, objects=objects)
+    return [row["who"] for row in rows]
+
+
 async def delete_storage_object(tx: Transaction, object_id: str) -> None:
     """Delete an object that nobody uses."""
     await tx.execute(OBJECTS.delete_storage_object, id=object_id)

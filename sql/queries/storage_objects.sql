@@ -94,6 +94,33 @@ SET allocated_bytes = p.allocated_bytes - gone.size_bytes, updated_at = now()
 FROM gone
 WHERE p.id = gone.storage_pool_id;
 
+-- name: lock_path
+-- Let nobody else begin anything at a path until the end of the transaction.
+SELECT pg_advisory_xact_lock(hashtext('qarax path ' || %(path)s));
+
+-- name: list_path_holders
+-- What a file at a path of a pool's hosts belongs to, or will, in words.
+WITH shared AS (
+    SELECT other.id, other.config ->> 'path' AS path FROM storage_pools AS other
+    INNER JOIN storage_pools AS mine ON coalesce(other.host_id = mine.host_id, true)
+    WHERE mine.id = %(pool_id)s::uuid
+)
+
+SELECT 'storage object ' || o.name AS who FROM storage_objects AS o
+INNER JOIN shared AS p ON o.storage_pool_id = p.id
+WHERE %(objects)s AND o.config ->> 'path' = %(path)s
+UNION ALL
+SELECT 'transfer ' || t.id || ', which is under way' FROM transfers AS t
+INNER JOIN shared AS p ON t.storage_pool_id = p.id
+WHERE t.status IN ('pending', 'running') AND p.path || '/' || t.name = %(path)s
+UNION ALL
+SELECT 'operation ' || x.id || ', which makes a disk' FROM operations AS x
+INNER JOIN shared AS p ON x.parameters ->> 'storage_pool_id' = p.id::text
+WHERE
+    x.subject_type = 'storage_object' AND x.status = 'running' AND x.action = 'create_disk'
+    AND p.path || '/' || x.subject_name = %(path)s
+ORDER BY who;
+
 -- name: list_pool_hosts
 -- The hosts that answer and have a pool: its own, else every one, that with most of its files first.
 SELECT h.* FROM hosts AS h

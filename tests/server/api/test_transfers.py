@@ -183,6 +183,7 @@ async def test_a_transfer_waits_for_a_host(
     [
         ({"source": "http://"}, "source"),
         ({"source": "https://host:99999/x"}, "source"),
+        ({"source": "https://user:password@host/x"}, "source"),
         ({"source": "relative/path"}, "source"),
         ({"source": "/etc/../shadow"}, "source"),
         ({"source": "/x", "name": "../x"}, "name"),
@@ -282,6 +283,63 @@ async def test_a_disk_that_lost_its_server_is_settled(
     )
     assert "restarted" in failed["reason"]
     assert not (tmp_path / "pools" / "images" / "half").exists()
+
+
+async def test_a_disk_never_costs_a_file_that_was_there(api: Client, pool: str, tmp_path: Path) -> None:
+    directory = tmp_path / "pools" / "images"
+    directory.mkdir(parents=True)
+    (directory / "mine").write_bytes(b"precious")
+    async with api.post(f"/storage-pools/{pool}/disks", json={"name": "mine", "size_bytes": 512}) as response:
+        answer = await response.json()
+    assert (response.status, answer["code"]) == (409, "file_exists")
+    assert "host-1" in answer["message"]
+    assert (directory / "mine").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("path", ["disks", "transfers"])
+async def test_the_file_of_an_object_under_another_name_is_not_replaced(
+    api: Client, pool: str, source: Path, tmp_path: Path, path: str
+) -> None:
+    directory = tmp_path / "pools" / "images"
+    directory.mkdir(parents=True)
+    (directory / "file").write_bytes(b"precious")
+    body = {"name": "known", "storage_pool_id": pool, "object_type": "disk", "size_bytes": 0}
+    await create(api, "/storage-objects", body | {"config": {"path": f"{directory}/file"}})
+    bodies: dict[str, dict[str, Any]] = {
+        "disks": {"name": "file", "size_bytes": 512},
+        "transfers": {"name": "file", "source": str(source), "object_type": "kernel"},
+    }
+    async with api.post(f"/storage-pools/{pool}/{path}", json=bodies[path]) as response:
+        answer = await response.json()
+    assert (response.status, answer["code"]) == (409, "path_taken")
+    assert "storage object known" in answer["message"]
+    assert (directory / "file").read_bytes() == b"precious"
+
+
+async def test_what_is_under_way_has_its_path_for_itself(
+    api: Client, pool: str, source: Path, node: FileNode, tmp_path: Path
+) -> None:
+    (tmp_path / "pools" / "images").mkdir(parents=True)
+    node.go_on.clear()
+    _, begun = await transfer(api, pool, source, name="one")
+    async with api.post(f"/storage-pools/{pool}/disks", json={"name": "two", "size_bytes": 512}) as response:
+        operation = await response.json()
+    for name, holder in (("one", begun["id"]), ("two", operation["id"])):
+        known = {"name": name, "storage_pool_id": pool, "object_type": "disk", "size_bytes": 512}
+        (tmp_path / "pools" / "images" / name).write_bytes(b"x")
+        async with api.post("/storage-objects", json=known) as response:
+            answer = await response.json()
+        assert (response.status, answer["code"]) == (409, "path_taken")
+        assert holder in answer["message"]
+        (tmp_path / "pools" / "images" / name).unlink()
+        async with api.post(
+            f"/storage-pools/{pool}/disks", json={"name": name, "size_bytes": 1024}
+        ) as response:
+            assert (response.status, holder in await response.text()) == (409, True)
+    status, answer = await transfer(api, pool, source, name="two")
+    assert (status, answer["code"]) == (409, "path_taken")
+    node.go_on.set()
+    await eventually(api, f"/storage-pools/{pool}/transfers/{begun['id']}", ended)
 
 
 async def test_pools_in_use_are_looked_at_now_and_then(
