@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FICLONE = 0x40049409
 SMALLEST_DISK_BYTES = 512
 COPY_BYTES = 1 << 26
+MEMORY_BYTES = 1 << 20
+NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
+"""What a kernel says that cannot do it by itself, here or between these two."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def _clone(source: int, made: int) -> None:
     try:
         fcntl.ioctl(made, FICLONE, source)
     except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY):
+        if error.errno not in NO_CLONE:
             raise
         _copy_data(source, made)
 
@@ -211,7 +214,17 @@ def _copy_data(source: int, made: int) -> None:
             raise
         end = os.lseek(source, place, os.SEEK_HOLE)
         while place < end:
-            count = os.copy_file_range(source, made, min(COPY_BYTES, end - place), place, place)
+            count = _copy_part(source, made, place, min(COPY_BYTES, end - place))
             if count == 0:
                 return
             place += count
+
+
+def _copy_part(source: int, made: int, place: int, most: int) -> int:
+    """Copy up to `most` bytes in the kernel where it can, through memory between file systems and devices."""
+    try:
+        return os.copy_file_range(source, made, most, place, place)
+    except OSError as error:
+        if error.errno not in NO_CLONE:
+            raise
+    return os.pwrite(made, os.pread(source, min(most, MEMORY_BYTES), place), place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,13 @@ def test_deleting_is_repeatable_and_stays_inside(pool: Path, tmp_path: Path) -> 
     with pytest.raises(NodeError, match="directory"):
         pools.delete_file(str(pool), f"{pool}/inside")
     assert (tmp_path / "outside").exists()
+
+
+def test_a_disk_is_cloned_to_another_file_system(pool: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        if os.stat(other).st_dev == pool.stat().st_dev:
+            pytest.skip("/dev/shm is on the file system of the tests")
+        (pool / "disk").write_bytes(bytes(1 << 20) + b"data" * (1 << 19))
+        made = pools.create_disk(other, f"{other}/clone", 0, (str(pool), f"{pool}/disk"))
+        assert made.size == 3 << 20
+        assert Path(other, "clone").read_bytes() == (pool / "disk").read_bytes()
