@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 RESOLVE_SECONDS = 10.0
 # what clouds answer with credentials at: refused whatever is allowed
 METADATA: list[Network] = [
@@ -44,11 +46,21 @@ def is_allowed(address: str, allowed: list[Network]) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
-    if any(parsed in network for network in METADATA):
+    inside = _translated(parsed)
+    if any(each in network for network in METADATA for each in (parsed, inside)):
         return False
     if allowed:
-        return any(parsed in network for network in allowed)
-    return parsed.is_global and not parsed.is_multicast
+        return any(each in network for network in allowed for each in (parsed, inside))
+    return inside.is_global and not inside.is_multicast
+
+
+def _translated(address: Address) -> Address:
+    """The IPv4 address that a NAT64 gateway (RFC 6052) or 6to4 relay on the way would connect to."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or address
 
 
 def check_url(text: str) -> URL:
@@ -60,6 +72,12 @@ def check_url(text: str) -> URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise NodeError(
             "the source must be http:// or https:// with a host", code="source_invalid", field="source"
+        )
+    if url.raw_user is not None or url.raw_password is not None:
+        raise NodeError(
+            "the source must not hold a user or password: whoever can read the transfer would see it",
+            code="source_invalid",
+            field="source",
         )
     return url
 
@@ -77,7 +95,7 @@ class PinnedResolver(AbstractResolver):
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        except (OSError, TimeoutError) as error:
+        except (OSError, UnicodeError, TimeoutError) as error:
             raise NodeError(
                 f"the name {host} cannot be resolved on this host: {error or 'no answer'}",
                 code="source_unreachable",

@@ -43,7 +43,7 @@ async def download(order: Order) -> AsyncIterator[Progress]:
             total = response.content_length or 0
             async for progress in keep(order, response.content.iter_chunked(CHUNK_BYTES), total):
                 yield progress
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except (aiohttp.ClientError, UnicodeError, TimeoutError) as error:
         if isinstance(error.__cause__, NodeError):
             raise error.__cause__ from None
         raise NodeError(
@@ -67,8 +67,20 @@ async def _followed(
                 _check_status(response)
                 yield response
                 return
-            url = addresses.check_url(str(url.join(URL(response.headers.get("Location", "")))))
+            url = _next(url, response)
     raise NodeError(f"more than {MOST_REDIRECTS} redirects", code="source_unreachable", field="source")
+
+
+def _next(url: URL, response: aiohttp.ClientResponse) -> URL:
+    """Where a redirect leads."""
+    try:
+        return addresses.check_url(str(url.join(URL(response.headers["Location"]))))
+    except (KeyError, ValueError) as error:
+        raise NodeError(
+            f"{url} answered {response.status} without a Location that can be followed",
+            code="source_refused",
+            field="source",
+        ) from error
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:

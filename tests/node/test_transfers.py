@@ -30,7 +30,8 @@ async def source() -> AsyncIterator[TestServer]:
         return web.Response(body=CONTENT)
 
     async def moved(request: web.Request) -> web.Response:
-        return web.Response(status=302, headers={"Location": request.query["to"]})
+        to = request.query.get("to")
+        return web.Response(status=302, headers={} if to is None else {"Location": to})
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -136,6 +137,10 @@ async def test_an_address_that_is_not_allowed_is_never_contacted(
         ("fe80::1%eth0", False),
         ("224.0.0.1", False),
         ("100.64.0.1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::808:808", True),
+        ("2002:a00:1::1", False),
         ("2606:4700::1111", True),
     ],
 )
@@ -163,9 +168,19 @@ async def test_a_download_that_fails_leaves_what_was_there(
     assert [found.name for found in pool.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("url", ["ftp://x/y", "http://", "file:///etc/passwd", "http:///x", "not a url"])
+@pytest.mark.parametrize(
+    "url", ["ftp://x/y", "http://", "file:///etc/passwd", "http:///x", "not a url", "http://u:p@x/y"]
+)
 async def test_a_source_that_is_no_http_url_is_refused(stub: Stub, pool: Path, url: str) -> None:
     assert await refusal(stub, order(pool, url)) == "source_invalid"
+
+
+@pytest.mark.parametrize("to", [None, "", "http://[::bad", "http://xn--/", f"http://{'a' * 300}.com/"])
+async def test_a_redirect_that_leads_nowhere_is_the_source_s_fault(
+    stub: Stub, pool: Path, source: TestServer, to: str | None
+) -> None:
+    moved = source.make_url("/moved").with_query({} if to is None else {"to": to})
+    assert await refusal(stub, order(pool, moved)) in ("source_refused", "source_unreachable")
 
 
 async def test_cancelling_removes_the_temporary_file(stub: Stub, pool: Path, source: TestServer) -> None:

@@ -188,6 +188,8 @@ class NewTransfer(Body):
         if transfer_type(source) == "download":
             if not _is_url(source):
                 raise ValidationError("A URL with a host name and, if any, a port from 1 to 65535.", "source")
+            if "@" in urlsplit(source).netloc:
+                raise ValidationError("No user and no password in it: every reader would see them.", "source")
             return
         try:
             AbsolutePath().deserialize(source)
