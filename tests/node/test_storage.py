@@ -12,6 +12,8 @@ import pytest
 from qarax_node.errors import NodeError
 from qarax_node.storage import formats, paths, pools
 
+OTHER_FILE_SYSTEM = "/dev/shm"  # noqa: S108  the one that every Linux has
+
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Path:
@@ -204,9 +206,9 @@ def test_deleting_is_repeatable_and_stays_inside(pool: Path, tmp_path: Path) -> 
 
 
 def test_a_disk_is_cloned_to_another_file_system(pool: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-        if os.stat(other).st_dev == pool.stat().st_dev:
-            pytest.skip("/dev/shm is on the file system of the tests")
+    with tempfile.TemporaryDirectory(dir=OTHER_FILE_SYSTEM) as other:
+        if Path(other).stat().st_dev == pool.stat().st_dev:
+            pytest.skip(f"{OTHER_FILE_SYSTEM} is on the file system of the tests")
         (pool / "disk").write_bytes(bytes(1 << 20) + b"data" * (1 << 19))
         made = pools.create_disk(other, f"{other}/clone", 0, (str(pool), f"{pool}/disk"))
         assert made.size == 3 << 20
