@@ -51,7 +51,24 @@ async def source() -> AsyncIterator[TestServer]:
         request.transport.abort()
         return response
 
+    async def broken(request: web.Request) -> web.StreamResponse:
+        """Breaks after a part; with `changes` it is another file when asked again."""
+        etag = '"two"' if "changes" in request.query and "Range" in request.headers else '"one"'
+        resumes = request.headers.get("If-Range") == etag
+        begin = (request.http_range.start or 0) if resumes else 0
+        rest = CONTENT[begin:]
+        headers = {"ETag": etag, "Content-Length": str(len(rest))}
+        if resumes:
+            headers["Content-Range"] = f"bytes {begin}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        response = web.StreamResponse(status=206 if resumes else 200, headers=headers)
+        await response.prepare(request)
+        await response.write(rest[:800_000])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
     app = web.Application()
+    app.add_routes([web.get("/broken", broken)])
     app.add_routes([web.get("/file", file), web.get("/moved", moved)])
     app.add_routes([web.get("/endless", endless), web.get("/cut", cut)])
     server = TestServer(app)
@@ -103,6 +120,22 @@ async def test_a_download_lands_whole(stub: Stub, pool: Path, source: TestServer
     assert steps[0].total_bytes == len(CONTENT)
     assert (pool / "file").read_bytes() == CONTENT
     assert [path.name for path in pool.iterdir()] == ["file"]
+
+
+async def test_a_download_goes_on_where_its_connection_broke(
+    stub: Stub, pool: Path, source: TestServer
+) -> None:
+    url = source.make_url("/broken")
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    steps = await transfer(stub, order(pool, url, sha256=digest))
+    assert (steps[-1].done, steps[-1].transferred_bytes) == (True, len(CONTENT))
+    assert (pool / "file").read_bytes() == CONTENT
+
+
+async def test_parts_of_two_files_are_never_put_together(stub: Stub, pool: Path, source: TestServer) -> None:
+    url = source.make_url("/broken").with_query("changes")
+    assert await refusal(stub, order(pool, url)) == "source_changed"
+    assert list(pool.iterdir()) == []
 
 
 async def test_a_redirect_is_followed_and_checked(stub: Stub, pool: Path, source: TestServer) -> None:
