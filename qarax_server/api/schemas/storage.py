@@ -32,6 +32,7 @@ KERNEL_ID = "c0a8f1d2-3b4c-4d5e-9f60-718293a4b5c6"
 INITRD_ID = "d1b9f2e3-4c5d-4e6f-8a71-8293a4b5c6d7"
 TRANSFER_ID = "e2caf3f4-5d6e-4f70-9b82-93a4b5c6d7e8"
 BOOT_SOURCE_ID = "f3dbf405-6e7f-4081-8c93-a4b5c6d7e8f9"
+LONGEST_PARAMS = 2047
 KERNEL_PARAMS = "console=ttyS0 reboot=k panic=1"
 
 _POOL_NAME = {"example": "images"}
@@ -220,6 +221,12 @@ class Transfer(Answer):
     )
 
 
+def _command_line(value: str) -> None:
+    """Linux counts bytes; what is over its limit it cuts off, or the hypervisor refuses at the start."""
+    if len(value.encode()) > LONGEST_PARAMS:
+        raise ValidationError(f"At most {LONGEST_PARAMS} bytes in UTF-8.")
+
+
 class NewBootSource(Body):
     """A kernel, perhaps an initrd, and a command line."""
 
@@ -228,7 +235,8 @@ class NewBootSource(Body):
     initrd_image_id = Id(load_default=None, metadata={"example": INITRD_ID})
     kernel_params = Text(
         load_default=KERNEL_PARAMS,
-        longest=2047,
+        longest=LONGEST_PARAMS,
+        validate=_command_line,
         metadata={"example": KERNEL_PARAMS, "description": f"Without it: {KERNEL_PARAMS}"},
     )
     description = Text(load_default=None, multiline=True, metadata={"example": "Debian's cloud kernel"})

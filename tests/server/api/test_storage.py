@@ -118,6 +118,15 @@ async def test_a_boot_source_takes_objects_of_the_right_type(api: Client, pool_i
         assert response.status == 204
 
 
+async def test_a_command_line_is_counted_in_bytes(api: Client, pool_id: str) -> None:
+    kernel = await create(api, "/storage-objects", an_object(pool_id))
+    body = {"name": "linux", "kernel_image_id": kernel}
+    for text, status in (("ä" * 1024, 422), ("a" * 2048, 422), ("ä" * 1023, 201)):
+        async with api.post("/boot-sources", json=body | {"kernel_params": text}) as response:
+            answer = await response.text()
+        assert (response.status, "kernel_params" in answer) == (status, status == 422)
+
+
 async def test_pages_follow_each_other_to_the_end(api: Client) -> None:
     names = [f"pool-{number}" for number in range(7)]
     for name in names:
