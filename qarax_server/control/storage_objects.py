@@ -12,9 +12,9 @@ from typing import Any
 
 from qarax_server.control import pool_hosts
 from qarax_server.control.core import Core
-from qarax_server.database import Connection, Event
+from qarax_server.database import Connection, Event, Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable, NotFound
-from qarax_server.models import StoragePool
+from qarax_server.models import StorageObject, StoragePool
 from qarax_server.store import storage_objects, storage_pools
 
 
@@ -55,6 +55,7 @@ async def delete(core: Core, object_id: str, *, with_file: bool) -> None:
             raise Conflict(f"storage object {found.name} is in use: {', '.join(users)}", code="in_use")
         pool = await storage_pools.get_storage_pool(tx, found.storage_pool_id)
         if with_file:
+            await _check_file_of_nobody_else(tx, found, pool)
             home = pool_hosts.home_of(found, pool)
             hosts = [host for host in await pool_hosts.hosts_of(tx, pool) if home in {None, host.id}]
             if not await pool_hosts.delete_everywhere(core.nodes, hosts, pool, found.path):
@@ -63,6 +64,16 @@ async def delete(core: Core, object_id: str, *, with_file: bool) -> None:
         await storage_objects.delete_storage_object(tx, object_id)
         message = f"storage object {found.name} was deleted{' with its file' if with_file else ''}"
         tx.record(Event("delete", "storage_object", object_id, found.name, message, before=before))
+
+
+async def _check_file_of_nobody_else(tx: Transaction, found: StorageObject, pool: StoragePool) -> None:
+    holders = await storage_objects.list_path_holders(tx, pool.id, found.path, objects=True)
+    holders.remove(f"storage object {found.name}")
+    if holders:
+        raise Conflict(
+            f"{found.path} belongs to {', '.join(holders)} too: leave out delete_file, and the file stays",
+            code="path_taken",
+        )
 
 
 def check_inside(path: str, pool: StoragePool) -> None:

@@ -100,6 +100,18 @@ async def test_deleting_a_file_needs_a_host(api: Client, pool_id: str) -> None:
     assert await get(api, f"/storage-objects/{object_id}")
 
 
+async def test_a_file_that_two_objects_name_stays_until_the_last(api: Client, pool_id: str) -> None:
+    config = {"path": "/srv/images/file"}
+    one = await create(api, "/storage-objects", an_object(pool_id, name="one", config=config))
+    await create(api, "/storage-objects", an_object(pool_id, name="two", config=config))
+    async with api.delete(f"/storage-objects/{one}", params={"delete_file": "true"}) as response:
+        answer = await response.json()
+    assert (response.status, answer["code"]) == (409, "path_taken")
+    assert "storage object two" in answer["message"]
+    async with api.delete(f"/storage-objects/{one}") as response:
+        assert response.status == 204
+
+
 async def test_a_boot_source_takes_objects_of_the_right_type(api: Client, pool_id: str) -> None:
     kernel = await create(api, "/storage-objects", an_object(pool_id))
     initrd = await create(api, "/storage-objects", an_object(pool_id, name="initrd", object_type="initrd"))
