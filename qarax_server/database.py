@@ -19,8 +19,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiopg
@@ -28,6 +28,7 @@ import psycopg2
 import psycopg2.extras
 
 from qarax_server import caller, queries
+from qarax_server.caller import Caller
 from qarax_server.constraints import constraint_error
 from qarax_server.errors import DatabaseUnavailable, Invalid
 from qarax_server.settings import Database as DatabaseSettings
@@ -40,7 +41,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Event:
-    """One row of the flight recorder; actor and request id are the running task's caller.
+    """One row of the flight recorder; for whom it happened is the running task's caller, unless given.
 
     `before` is the subject's JSON text as its GET gave it, None for one that is new.
     """
@@ -51,6 +52,11 @@ class Event:
     subject_name: str
     message: str
     before: str | None = None
+    who: Caller = field(default_factory=caller.current)
+
+    def row(self) -> dict[str, Any]:
+        """Its columns."""
+        return {name: value for name, value in vars(self).items() if name != "who"} | vars(self.who)
 
 
 class Connection:
@@ -109,8 +115,8 @@ class Transaction(Connection):
         self._events: list[Event] = []
         self._waiting = [b"BEGIN"]
         self._begun = False
-        self._told: tuple[str, str] | None = None
-        self.document: str | None = None
+        self._told: tuple[str, list[str]] = ("", [])
+        self.documents: dict[str, str] = {}
 
     def later(self, statement: str, **parameters: Any) -> None:
         """Run a statement whose result nobody needs right before the next one, in the same round trip."""
@@ -127,6 +133,11 @@ class Transaction(Connection):
         )
         return text
 
+    async def snapshots(self, subject_type: str, ids: Iterable[str]) -> dict[str, str | None]:
+        """Do the same for several, by id."""
+        rows = await self.fetch_all(EVENTS.get_subjects, subject_type=subject_type, ids=list(ids))
+        return {row["id"]: row["document"] for row in rows}
+
     async def commit(self) -> None:
         """Write the events, then COMMIT, in one round trip."""
         if not self._events and not self._begun and len(self._waiting) == 1:
@@ -134,21 +145,18 @@ class Transaction(Connection):
         if not self._events:
             await self.execute("COMMIT")
             return
-        who = caller.current()
-        rows = [vars(event) for event in self._events]
-        subject_type, subject_id = self._told or (None, None)
-        self.document = await self.fetch_value(
+        subject_type, ids = self._told
+        rows = await self.fetch_all(
             EVENTS.flush_and_commit,
-            events=json.dumps(rows),
-            actor=who.actor,
-            request_id=who.request_id,
+            events=json.dumps([event.row() for event in self._events]),
             subject_type=subject_type,
-            subject_id=subject_id,
+            ids=ids,
         )
+        self.documents = {row["id"]: row["document"] for row in rows if row["document"] is not None}
 
-    def tell(self, subject_type: str, subject_id: str) -> None:
-        """Read a resource's JSON text with the commit of events: `document` is that after it."""
-        self._told = (subject_type, subject_id)
+    def tell(self, subject_type: str, ids: Iterable[str]) -> None:
+        """Read resources' JSON texts with the commit of events: `documents` are those after it, by id."""
+        self._told = (subject_type, list(ids))
 
     def _bound(self, statement: str, parameters: Mapping[str, Any]) -> bytes:
         """What waits goes first: BEGIN at least, before the first statement."""

@@ -1,4 +1,4 @@
-"""A place for a new VM: decided by one look at the fleet, then claimed of the host by the database.
+"""Places for new VMs: decided by one look at the fleet, then claimed of the hosts by the database.
 
 The look (`survey`) may be a moment old and may have counted in a promise that came to nothing. So a host
 whose claim fails is left alone until the next look, and nobody is refused but by a look of his own: exact,
@@ -7,9 +7,11 @@ without ever skipping a host for good.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qarax_server.control import files, placement
+from qarax_server.caller import Caller
+from qarax_server.control import placement
 from qarax_server.control.core import Core
 from qarax_server.control.files import Files
 from qarax_server.control.placement import Decision
@@ -19,6 +21,21 @@ from qarax_server.database import Connection, Transaction
 from qarax_server.errors import Invalid
 from qarax_server.models import Host, NewVm
 from qarax_server.store import hosts, placements
+from qarax_server.store.hosts import Share
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A VM that wants a place, with its files, and for whom."""
+
+    new: NewVm
+    files: Files
+    who: Caller
+
+    @property
+    def needs(self) -> Needs:
+        """What a host must have."""
+        return Needs(self.new.boot_vcpus, memory_of(self.new), self.new.driver, self.files.homes)
 
 
 @dataclass(frozen=True)
@@ -27,42 +44,34 @@ class Place:
 
     decision: Decision
     host: Host
-    driver: str
-    files: Files
 
 
-async def preview(core: Core, c: Connection, new: NewVm) -> Decision:
+async def preview(core: Core, c: Connection, wanted: Wanted) -> Decision:
     """Decide with the verdict on each host, and claim nothing."""
-    found = await files.resolve(c, new.boot_source_id, new.disks, core.settings.vm_defaults)
     survey = Survey(await hosts.list_candidates(c), core.settings.placement)
-    return placement.decide_by(survey, _needs(new, found), whole=True)
+    return placement.decide_by(survey, wanted.needs, whole=True)
 
 
-async def claim(core: Core, tx: Transaction, new: NewVm) -> Place:
-    """Claim a share of the best host.
+async def claim(core: Core, tx: Transaction, wanted: Sequence[Wanted]) -> list[Place | Invalid | None]:
+    """Claim a share of the best host for each; one claim at a time.
 
-    Raises:
-        Invalid: no host fits; `details["placement"]` says why.
+    Returns:
+        Their places in their order; Invalid where no host fits (`details["placement"]` says why); None where
+        somebody else was faster, so that it is to be decided again after this transaction.
     """
-    found = await files.resolve(tx, new.boot_source_id, new.disks, core.settings.vm_defaults)
-    needs = _needs(new, found)
-    survey, just_looked = core.survey, False
-    while True:
-        if survey is None or not survey.fresh:
-            survey, just_looked = await _look(core, tx), True
-        decision = placement.decide_by(survey, needs)
-        if decision.host_id is not None and decision.driver is not None:
-            survey.promise(decision.host_id, needs)
-            host = await _claim_of(core, tx, decision.host_id, needs)
-            if host is not None:
-                return Place(decision, host, decision.driver, found)
-            survey.close(decision.host_id)
-            just_looked = False
-        elif just_looked:
-            table = {"vm_id": None, "decided_at": await placements.get_time(tx), **decision.document()}
-            raise Invalid(decision.message, code="no_host_fits", details={"placement": table})
-        else:
-            survey = None
+    survey, decisions = await _decide(core, tx, wanted)
+    shares = [
+        Share(decision.host_id, each.new.boot_vcpus, memory_of(each.new), each.who)
+        for each, decision in zip(wanted, decisions, strict=True)
+        if decision.host_id is not None
+    ]
+    claimed = await hosts.claim_hosts(tx, shares, core.settings.placement) if shares else {}
+    lost = {share.host_id for share in shares} - claimed.keys()
+    for host_id in lost:
+        survey.close(host_id)
+    # what was refused was perhaps promised to one of those that lost
+    refused_at = await placements.get_time(tx) if len(shares) < len(wanted) and not lost else None
+    return [_place(decision, claimed, refused_at) for decision in decisions]
 
 
 def memory_of(new: NewVm) -> int:
@@ -70,22 +79,35 @@ def memory_of(new: NewVm) -> int:
     return new.memory_size + (new.memory_hotplug_size or 0)
 
 
-def _needs(new: NewVm, found: Files) -> Needs:
-    return Needs(new.boot_vcpus, memory_of(new), new.driver, found.homes)
+async def _decide(core: Core, tx: Transaction, wanted: Sequence[Wanted]) -> tuple[Survey, list[Decision]]:
+    """Decide and promise, by a new look when the known one is old or refuses somebody."""
+    if core.survey is not None and core.survey.fresh:
+        decisions = _decide_by(core.survey, wanted)
+        if all(decision.host_id is not None for decision in decisions):
+            return core.survey, decisions
+    core.survey = Survey(await hosts.list_candidates(tx), core.settings.placement)
+    return core.survey, _decide_by(core.survey, wanted)
 
 
-async def _look(core: Core, c: Connection) -> Survey:
-    core.survey = Survey(await hosts.list_candidates(c), core.settings.placement)
-    return core.survey
+def _decide_by(survey: Survey, wanted: Sequence[Wanted]) -> list[Decision]:
+    decisions = []
+    for each in wanted:
+        needs = each.needs
+        decision = placement.decide_by(survey, needs)
+        if decision.host_id is not None:
+            survey.promise(decision.host_id, needs)
+        decisions.append(decision)
+    return decisions
 
 
-async def _claim_of(core: Core, tx: Transaction, host_id: str, needs: Needs) -> Host | None:
-    limits = core.settings.placement
-    return await hosts.claim_host(
-        tx,
-        host_id,
-        vcpus=needs.vcpus,
-        memory=needs.memory,
-        cpu_overcommit=limits.cpu_overcommit,
-        memory_overcommit=limits.memory_overcommit,
-    )
+def _place(decision: Decision, claimed: dict[str, Host], refused_at: str | None) -> Place | Invalid | None:
+    """`refused_at`: the database's time; None when a refusal does not hold."""
+    if decision.host_id is None:
+        return None if refused_at is None else _no_host(decision, refused_at)
+    host = claimed.get(decision.host_id)
+    return None if host is None else Place(decision, host)
+
+
+def _no_host(decision: Decision, decided_at: str) -> Invalid:
+    table = {"vm_id": None, "decided_at": decided_at, **decision.document()}
+    return Invalid(decision.message, code="no_host_fits", details={"placement": table})

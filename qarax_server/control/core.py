@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 from qarax_server.control.lease import Lease
 from qarax_server.control.survey import Survey
 from qarax_server.control.tasks import Tasks
+from qarax_server.control.together import Outcomes, Together
 from qarax_server.database import Database
 from qarax_server.models import Operation
 from qarax_server.nodes.channels import Nodes
 from qarax_server.settings import Settings
+
+T = TypeVar("T")
+R = TypeVar("R")
+Work = Callable[["Core", Sequence[T]], Awaitable[Outcomes[R]]]
 
 
 class Mine:
@@ -70,15 +76,11 @@ class Mine:
         return set(self._subjects.values())
 
 
-PLACED_AT_ONCE = 4
-
-
 @dataclass
 class Core:
     """The parts, and the work in hand.
 
-    `cancels`: by action, who ends work that lasts when it is to end. `placing`: creations that hold a claim
-    before their commit; the others wait here, where they hold neither a connection nor a host's row.
+    `cancels`: by action, who ends work that lasts when it is to end.
     `survey`: the last look at the fleet that placement took.
     """
 
@@ -88,6 +90,12 @@ class Core:
     lease: Lease
     tasks: Tasks = field(default_factory=Tasks)
     mine: Mine = field(default_factory=Mine)
-    placing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLACED_AT_ONCE))
     survey: Survey | None = None
     cancels: dict[str, Callable[[Operation], Awaitable[None]]] = field(default_factory=dict)
+    _together: dict[Callable[..., Any], Together[Any, Any]] = field(default_factory=dict)
+
+    def together(self, work: Work[T, R]) -> Together[T, R]:
+        """Where several requests' work of one kind is done in one transaction."""
+        if work not in self._together:
+            self._together[work] = Together(self.tasks, partial(work, self))
+        return self._together[work]

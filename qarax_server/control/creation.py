@@ -8,19 +8,23 @@ open operation up and calls `tell_node` again, which a node answers the same how
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qarax_server import caller
 from qarax_server.control import claiming, files, history, settling
+from qarax_server.control.claiming import Place, Wanted
 from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
 from qarax_server.control.files import Files
-from qarax_server.database import Transaction
+from qarax_server.database import Connection, Transaction
 from qarax_server.errors import Conflict, Invalid, NotFound, QaraxError
 from qarax_server.models import Host, NewVm, Operation, Vm, VmDisk, build
 from qarax_server.nodes.failures import is_refusal
 from qarax_server.store import hosts, operations, placements, vms
+from qarax_server.store.operations import NewOperation
+from qarax_server.store.vms import Placed
 
 SECONDS = 60.0
 
@@ -34,7 +38,7 @@ def new_vm(body: Mapping[str, Any]) -> NewVm:
 async def preview(core: Core, new: NewVm) -> dict[str, Any]:
     """Decide as `create` would, and change nothing."""
     async with core.database.connection() as c:
-        decision = await claiming.preview(core, c, new)
+        decision = await claiming.preview(core, c, await _wanted(core, c, new))
         decided_at = await placements.get_time(c)
     return {"vm_id": None, "decided_at": decided_at, **decision.document()}
 
@@ -84,10 +88,9 @@ async def _tell(core: Core, kept: Kept) -> str:
 
 
 async def _create(core: Core, vm_id: str, new: NewVm) -> str:
-    with core.mine.beginning() as begin:
-        async with core.placing, core.database.transaction() as tx:
-            kept = await _keep(core, tx, vm_id, new)
-            begin(kept.operation)
+    async with core.database.connection() as c:
+        wanted = await _wanted(core, c, new)
+    kept: Kept = await core.together(keep).do((vm_id, wanted))
     reach("create.kept")
     try:
         return await _tell(core, kept)
@@ -95,16 +98,53 @@ async def _create(core: Core, vm_id: str, new: NewVm) -> str:
         core.mine.end(kept.operation)
 
 
-async def _keep(core: Core, tx: Transaction, vm_id: str, new: NewVm) -> Kept:
-    place = await claiming.claim(core, tx, new)
-    reach("create.claimed")
-    vm = await vms.insert_vm(tx, vm_id, new, place.host.id, place.driver)
-    placements.insert_placement(tx, vm_id, place.decision.document())
-    subject = ("vm", vm_id, new.name)
-    operation = await operations.insert_operation(tx, subject, "create", {}, SECONDS)
-    history.record_started(tx, operation, None)
+async def keep(core: Core, wanted: Sequence[tuple[str, Wanted]]) -> Sequence[Kept | Invalid | None]:
+    """Place new VMs (id, what it wants) and keep them, all in one transaction.
+
+    Returns:
+        For each that it is kept, why it is not, or None when it is to be tried again.
+    """
+    with core.mine.beginning() as begin:
+        async with core.database.transaction() as tx:
+            places = await claiming.claim(core, tx, [each for _, each in wanted])
+            reach("create.claimed")
+            placed = [
+                (vm_id, each, place)
+                for (vm_id, each), place in zip(wanted, places, strict=True)
+                if isinstance(place, Place)
+            ]
+            kept = {each.vm.id: each for each in await _insert(tx, placed)} if placed else {}
+            for each in kept.values():
+                begin(each.operation)
+    return [
+        kept[vm_id] if isinstance(place, Place) else place
+        for (vm_id, _), place in zip(wanted, places, strict=True)
+    ]
+
+
+async def _insert(tx: Transaction, placed: Sequence[tuple[str, Wanted, Place]]) -> list[Kept]:
+    rows = [Placed(vm_id, each.new, place.host.id, place.decision.driver) for vm_id, each, place in placed]
+    made = await vms.insert_vms(tx, rows)
+    placements.insert_placements(tx, {vm_id: place.decision.document() for vm_id, _, place in placed})
+    begun = await operations.insert_operations(
+        tx,
+        [
+            NewOperation(("vm", vm_id, each.new.name), "create", {}, SECONDS, who=each.who)
+            for vm_id, each, _ in placed
+        ],
+    )
+    for operation in begun:
+        history.record_started(tx, operation, None)
     reach("create.inserted")
-    return Kept(operation, vm, place.host, place.files)
+    return [
+        Kept(operation, vm, place.host, each.files)
+        for operation, vm, (_, each, place) in zip(begun, made, placed, strict=True)
+    ]
+
+
+async def _wanted(core: Core, c: Connection, new: NewVm) -> Wanted:
+    found = await files.resolve(c, new.boot_source_id, new.disks, core.settings.vm_defaults)
+    return Wanted(new, found, caller.current())
 
 
 def _with_addresses(vm_id: str, new: NewVm) -> NewVm:

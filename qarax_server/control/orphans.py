@@ -16,6 +16,8 @@ from qarax_server.errors import Conflict, Invalid, NodeUnavailable
 from qarax_server.models import NAME_PATTERN, Boot, DiskFile, Host, KeptSpec, NewVm, Observation, VmDisk
 from qarax_server.nodes.kept_spec import get_spec
 from qarax_server.store import hosts, orphans, vms
+from qarax_server.store.hosts import Share
+from qarax_server.store.vms import Placed
 
 
 async def ignore(core: Core, host_id: str, vm_id: str) -> str:
@@ -139,16 +141,8 @@ async def _disks(tx: Transaction, host: Host, disks: tuple[DiskFile, ...]) -> tu
 
 
 async def _claim(core: Core, tx: Transaction, host: Host, new: NewVm) -> None:
-    limits = core.settings.placement
-    claimed = await hosts.claim_host(
-        tx,
-        host.id,
-        vcpus=new.boot_vcpus,
-        memory=claiming.memory_of(new),
-        cpu_overcommit=limits.cpu_overcommit,
-        memory_overcommit=limits.memory_overcommit,
-    )
-    if not claimed:
+    share = Share(host.id, new.boot_vcpus, claiming.memory_of(new))
+    if not await hosts.claim_host(tx, share, core.settings.placement):
         raise Invalid(
             f"host {host.name} is not up or has no room for {new.boot_vcpus} vCPUs and "
             f"{claiming.memory_of(new)} bytes: make room, then adopt again",
@@ -169,7 +163,7 @@ async def _keep(tx: Transaction, host: Host, vm: tuple[str, NewVm], observed: Ob
     gone = await tx.snapshot("orphan", vm_id)
     name = await orphans.take_orphan(tx, host.id, vm_id)
     driver = observed.driver or None
-    await vms.insert_vm(tx, vm_id, new, host.id, driver)
+    await vms.insert_vms(tx, [Placed(vm_id, new, host.id, driver)])
     await vms.update_observed(tx, [(host.id, observed)])
     message = f"{new.name} on host {host.name} was adopted"
     tx.record(Event("adopt", "orphan", vm_id, name, message, before=gone))

@@ -6,6 +6,11 @@ locked in one order everywhere (host, VM, operation, then the events' lock), so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qarax_server import caller
+from qarax_server.caller import Caller
 from qarax_server.control import history
 from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
@@ -14,6 +19,7 @@ from qarax_server.database import Transaction
 from qarax_server.errors import Busy, Conflict
 from qarax_server.models import Observation, Operation
 from qarax_server.store import hosts, operations, orphans, vms
+from qarax_server.store.operations import Changed, End
 
 TELLING = frozenset({"create", "start"})
 DONE = {name: action.done for name, action in ACTIONS.items()} | {"create": "was made"}
@@ -25,6 +31,32 @@ OUTCOMES = {
     "host_reboot": "the host had rebooted",
     "inferred": "nobody saw it end",
 }
+
+
+@dataclass(frozen=True)
+class Reached:
+    """An action that reached its goal: what was observed then, and for whom it happened."""
+
+    operation: Operation
+    host_id: str
+    observed: Observation
+    who: Caller
+
+    @property
+    def vm_id(self) -> str:
+        """The VM that it was about."""
+        return self.operation.subject_id
+
+    @property
+    def tells(self) -> bool:
+        """Whether the node was told the VM's spec."""
+        return self.operation.action in TELLING
+
+    @property
+    def end(self) -> End:
+        """How its operation ends."""
+        outcome, reason = describe_stop(self.observed) if self.operation.action == "stop" else ("done", None)
+        return End(self.operation.id, "succeeded", outcome, reason)
 
 
 def describe_stop(observed: Observation) -> tuple[str, str]:
@@ -44,31 +76,48 @@ async def succeed(core: Core, operation: Operation, host_id: str, observed: Obse
         Conflict: a stronger action took over in the meantime.
         NotFound: the VM was deleted in the meantime.
     """
-    outcome, reason = ("done", None) if operation.action != "stop" else describe_stop(observed)
-    async with core.database.transaction() as tx:
-        if operation.action in TELLING:
-            vms.update_told(tx, operation.subject_id, observed.spec_digest)
-        else:
-            await vms.lock_vm(tx, operation.subject_id)
-        before = await tx.snapshot("vm", operation.subject_id)
-        changes = await vms.update_observed(tx, [(host_id, observed)])
-        settled = await operations.settle_operation(tx, operation.id, "succeeded", outcome, reason)
-        if settled is None:
-            history.record_observed(tx, changes)
-        else:
-            history.record_operation(tx, settled)
-            message = f"{operation.subject_name} {DONE[operation.action]}" + (f": {reason}" if reason else "")
-            history.record_vm(
-                tx, operation.action, (operation.subject_id, operation.subject_name), message, before
-            )
-            tx.tell("vm", operation.subject_id)
-            reach(f"{operation.action}.settling")
-    if tx.document is not None:
-        return tx.document
+    reached = Reached(operation, host_id, observed, caller.current())
+    document: str = await core.together(settle).do(reached)
+    if document:
+        return document
     async with core.database.connection() as c:
-        if settled is None:
-            _check_outcome(operation, await operations.get_operation(c, operation.id))
+        _check_outcome(operation, await operations.get_operation(c, operation.id))
         return await vms.get_vm_document(c, operation.subject_id)
+
+
+async def settle(core: Core, reached: Sequence[Reached]) -> Sequence[str | None]:
+    """Settle actions that reached their goals, all in one transaction.
+
+    Returns:
+        For each its VM's JSON text; empty when somebody else had settled it; None when it is to be tried
+        again, for another one was about the same VM.
+    """
+    firsts = {each.vm_id: each for each in reversed(reached)}
+    async with core.database.transaction() as tx:
+        vms.lock_vms(tx, list(firsts))
+        told = {vm_id: each.observed.spec_digest for vm_id, each in firsts.items() if each.tells}
+        if told:
+            vms.update_told(tx, told)
+        before = await tx.snapshots("vm", firsts)
+        seen = [(each.host_id, each.observed) for each in firsts.values()]
+        changes = {change.vm_id: change for change in await vms.update_observed(tx, seen)}
+        settled = await operations.settle_operations(tx, [each.end for each in firsts.values()])
+        for vm_id, each in firsts.items():
+            if changed := settled.get(each.operation.id):
+                _record(tx, each, changed, before[vm_id])
+            elif vm_id in changes:
+                history.record_observed(tx, [changes[vm_id]])
+        tx.tell("vm", [vm_id for vm_id, each in firsts.items() if each.operation.id in settled])
+    return [tx.documents.get(each.vm_id, "") if each is firsts[each.vm_id] else None for each in reached]
+
+
+def _record(tx: Transaction, reached: Reached, changed: Changed, before: str | None) -> None:
+    operation, reason = reached.operation, reached.end.reason
+    history.record_operation(tx, changed, reached.who)
+    message = f"{operation.subject_name} {DONE[operation.action]}" + (f": {reason}" if reason else "")
+    vm = (operation.subject_id, operation.subject_name)
+    history.record_vm(tx, operation.action, vm, message, before, who=reached.who)
+    reach(f"{operation.action}.settling")
 
 
 async def fail(

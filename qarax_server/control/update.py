@@ -13,6 +13,7 @@ from qarax_server.database import Transaction
 from qarax_server.errors import Conflict, Invalid, QaraxError
 from qarax_server.models import Vm, VmDisk, build
 from qarax_server.store import hosts, operations, vms
+from qarax_server.store.hosts import Share
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ async def _tell(core: Core, vm: Vm, *, autostart: bool) -> None:
             log.warning("%s is told of autostart at its next start: %s", vm.name, error)
             return
         async with core.database.transaction() as tx:
-            vms.update_told(tx, vm.id, observed.spec_digest)
+            vms.update_told(tx, {vm.id: observed.spec_digest})
             history.record_observed(tx, await vms.update_observed(tx, [(host.id, observed)]))
 
 
@@ -87,17 +88,8 @@ async def _claim_more(core: Core, tx: Transaction, vm: Vm, vcpus: int, memory: i
     more_cpus, more_memory = vcpus - vm.boot_vcpus, memory - vm.memory_size
     if not more_cpus and not more_memory:
         return
-    limits = core.settings.placement
     if more_cpus <= 0 and more_memory <= 0:
         await hosts.release_host(tx, vm.host_id, vcpus=-more_cpus, memory=-more_memory)
         return
-    claimed = await hosts.claim_host(
-        tx,
-        vm.host_id,
-        vcpus=more_cpus,
-        memory=more_memory,
-        cpu_overcommit=limits.cpu_overcommit,
-        memory_overcommit=limits.memory_overcommit,
-    )
-    if not claimed:
+    if not await hosts.claim_host(tx, Share(vm.host_id, more_cpus, more_memory), core.settings.placement):
         raise Invalid(f"the host of {vm.name} is not up or has no room for this size", code="no_host_fits")

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from qarax_server import queries
+from qarax_server import caller, queries
+from qarax_server.caller import Caller
 from qarax_server.database import Connection, Event, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Candidate, Host, NodeFacts, build
+from qarax_server.settings import Placement
 from qarax_server.store.paging import Listing
 from qarax_server.store.reading import find_document
 
 HOSTS = queries.load("hosts")
 LISTING = Listing(HOSTS.list_host_resources)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is claimed of a host (memory in bytes), and for whom."""
+
+    host_id: str
+    vcpus: int
+    memory: int
+    who: Caller = field(default_factory=caller.current)
 
 
 async def get_host(c: Connection, host_id: str) -> Host:
@@ -120,34 +133,46 @@ async def touch_hosts(c: Connection, host_ids: Sequence[str]) -> None:
     await c.execute(HOSTS.touch_hosts, ids=list(host_ids))
 
 
-async def claim_host(
-    tx: Transaction, host_id: str, *, vcpus: int, memory: int, cpu_overcommit: float, memory_overcommit: float
-) -> Host | None:
+async def claim_host(tx: Transaction, share: Share, limits: Placement) -> Host | None:
     """Promise a share of a host and return it; None when it is not there any more. Waits for other claims."""
-    row = await tx.fetch_one(
-        HOSTS.claim_host,
-        id=host_id,
-        vcpus=vcpus,
-        memory=memory,
-        cpu_overcommit=cpu_overcommit,
-        memory_overcommit=memory_overcommit,
+    return (await claim_hosts(tx, [share], limits)).get(share.host_id)
+
+
+async def claim_hosts(tx: Transaction, shares: Sequence[Share], limits: Placement) -> dict[str, Host]:
+    """Promise shares and return their hosts by id: of each host all that is asked of it, or nothing."""
+    asked: dict[str, dict[str, Any]] = {}
+    for share in shares:
+        sums = asked.setdefault(share.host_id, {"host_id": share.host_id, "vcpus": 0, "memory": 0})
+        sums["vcpus"] += share.vcpus
+        sums["memory"] += share.memory
+    if len(asked) > 1:
+        tx.later(HOSTS.lock_hosts, ids=list(asked))
+    rows = await tx.fetch_all(
+        HOSTS.claim_hosts,
+        shares=json.dumps(list(asked.values())),
+        cpu_overcommit=limits.cpu_overcommit,
+        memory_overcommit=limits.memory_overcommit,
     )
-    if row is None:
-        return None
-    _record_share(tx, host_id, row, "claim", "gave")
-    return _host(row)
+    claimed = {row["id"]: row for row in rows}
+    for share in shares:
+        if row := claimed.get(share.host_id):
+            _record_share(tx, share.host_id, row, ("claim", "gave"), share.who)
+    return {host_id: _host(row) for host_id, row in claimed.items()}
 
 
 async def release_host(tx: Transaction, host_id: str, *, vcpus: int, memory: int) -> None:
     """Give a share back."""
     row = await tx.fetch_one(HOSTS.release_host, id=host_id, vcpus=vcpus, memory=memory)
     if row is not None:
-        _record_share(tx, host_id, row, "release", "got back")
+        _record_share(tx, host_id, row, ("release", "got back"), caller.current())
 
 
-def _record_share(tx: Transaction, host_id: str, row: Mapping[str, Any], action: str, verb: str) -> None:
+def _record_share(
+    tx: Transaction, host_id: str, row: Mapping[str, Any], words: tuple[str, str], who: Caller
+) -> None:
+    action, verb = words
     message = f"host {row['name']} {verb} a share"
-    tx.record(Event(action, "host", host_id, row["name"], message, before=row["before"]))
+    tx.record(Event(action, "host", host_id, row["name"], message, before=row["before"], who=who))
 
 
 def _found(row: Mapping[str, Any] | None, host_id: str) -> Host:

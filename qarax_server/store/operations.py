@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from qarax_server import caller, queries
+from qarax_server.caller import Caller
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Operation, build
@@ -25,6 +26,34 @@ class Changed:
 
     operation: Operation
     before: str
+
+
+@dataclass(frozen=True)
+class NewOperation:
+    """An action that is to begin on a subject (type, id, name), and for whom."""
+
+    subject: tuple[str, str, str]
+    action: str
+    parameters: Mapping[str, Any]
+    seconds: float
+    id: str | None = None
+    who: Caller = field(default_factory=caller.current)
+
+    def row(self) -> dict[str, Any]:
+        """Its columns."""
+        names = ("subject_type", "subject_id", "subject_name")
+        fields = {name: getattr(self, name) for name in ("id", "action", "parameters", "seconds")}
+        return dict(zip(names, self.subject, strict=True)) | fields | vars(self.who)
+
+
+@dataclass(frozen=True)
+class End:
+    """How an operation is to end."""
+
+    id: str
+    status: str
+    outcome: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -89,30 +118,31 @@ async def insert_operation(
     operation_id: str | None = None,
 ) -> Operation:
     """Begin an action on a subject (type, id, name); Busy when another one is in flight on it."""
-    who = caller.current()
-    row = await tx.fetch_one(
-        OPERATIONS.insert_operation,
-        id=operation_id,
-        subject_type=subject[0],
-        subject_id=subject[1],
-        subject_name=subject[2],
-        action=action,
-        actor=who.actor,
-        request_id=who.request_id,
-        parameters=json.dumps(parameters),
-        seconds=seconds,
+    new = NewOperation(subject, action, parameters, seconds, operation_id)
+    (operation,) = await insert_operations(tx, [new])
+    return operation
+
+
+async def insert_operations(tx: Transaction, new: Sequence[NewOperation]) -> list[Operation]:
+    """Begin actions on as many subjects; return them in their order."""
+    rows = await tx.fetch_all(
+        OPERATIONS.insert_operations, operations=json.dumps([each.row() for each in new])
     )
-    return build(Operation, row or {})
+    begun = {row["subject_id"]: build(Operation, row) for row in rows}
+    return [begun[each.subject[1]] for each in new]
 
 
 async def settle_operation(
     tx: Transaction, operation_id: str, status: str, outcome: str | None, reason: str | None
 ) -> Changed | None:
     """End an operation; None when it had been ended before."""
-    row = await tx.fetch_one(
-        OPERATIONS.settle_operation, id=operation_id, status=status, outcome=outcome, reason=reason
-    )
-    return _changed(row)
+    return (await settle_operations(tx, [End(operation_id, status, outcome, reason)])).get(operation_id)
+
+
+async def settle_operations(tx: Transaction, ends: Sequence[End]) -> dict[str, Changed]:
+    """End operations; return those, by id, that had not been ended before."""
+    rows = await tx.fetch_all(OPERATIONS.settle_operations, ends=json.dumps([vars(each) for each in ends]))
+    return {row["id"]: Changed(build(Operation, row), row["before"]) for row in rows}
 
 
 async def take_over(

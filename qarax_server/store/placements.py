@@ -14,9 +14,10 @@ from qarax_server.store.vms import unknown
 PLACEMENTS = queries.load("placements")
 
 
-def insert_placement(tx: Transaction, vm_id: str, decision: Mapping[str, Any]) -> None:
-    """Keep a decision."""
-    tx.later(PLACEMENTS.insert_placement, vm_id=vm_id, decision=json.dumps(decision))
+def insert_placements(tx: Transaction, decisions: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep decisions, by VM."""
+    rows = [{"vm_id": vm_id, "decision": decision} for vm_id, decision in decisions.items()]
+    tx.later(PLACEMENTS.insert_placements, placements=json.dumps(rows))
 
 
 async def get_placement(c: Connection, vm_id: str) -> dict[str, Any]:

@@ -37,6 +37,16 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A VM that is to be kept, on the host it was placed on."""
+
+    vm_id: str
+    new: NewVm
+    host_id: str
+    driver: str | None
+
+
+@dataclass(frozen=True)
 class Share:
     """What a VM held of its host."""
 
@@ -58,9 +68,14 @@ async def lock_vm(tx: Transaction, vm_id: str) -> bool:
     return await tx.fetch_value(VMS.lock_vm, id=vm_id) is not None
 
 
-def update_told(tx: Transaction, vm_id: str, digest: str) -> None:
-    """Note the digest of the spec that its node was told last; locks the VM as `lock_vm` does."""
-    tx.later(VMS.update_told, id=vm_id, digest=digest)
+def lock_vms(tx: Transaction, vm_ids: Sequence[str]) -> None:
+    """Do the same for several, right before the next statement."""
+    tx.later(VMS.lock_vms, ids=list(vm_ids))
+
+
+def update_told(tx: Transaction, told: Mapping[str, str]) -> None:
+    """Note the digests of the specs that nodes were told last, by VM; locks the VMs as `lock_vm` does."""
+    tx.later(VMS.update_told, told=json.dumps([{"id": vm_id, "digest": told[vm_id]} for vm_id in told]))
 
 
 async def get_vm_document(c: Connection, vm_id: str) -> str:
@@ -68,15 +83,13 @@ async def get_vm_document(c: Connection, vm_id: str) -> str:
     return await find_document(c, VMS.get_vm_document, unknown(vm_id), id=vm_id)
 
 
-async def insert_vm(tx: Transaction, vm_id: str, new: NewVm, host_id: str, driver: str | None) -> Vm:
-    """Keep a new VM and return it; Conflict when its name is taken."""
-    fields = dataclasses.asdict(new)
-    disks = fields.pop("disks")
-    fields |= {"id": vm_id, "host_id": host_id, "driver": driver, "wanted_driver": new.driver}
-    row = await tx.fetch_one(VMS.insert_vm, vm=json.dumps(fields))
-    assert row is not None, "an insertion answers its row"  # noqa: S101
-    await _insert_disks(tx, vm_id, disks)
-    return build(Vm, {**row, "shown_status": row["status"], "disks": new.disks, "networks": new.networks})
+async def insert_vms(tx: Transaction, placed: Sequence[Placed]) -> list[Vm]:
+    """Keep new VMs and return them in their order; Conflict when a name is taken."""
+    rows = await tx.fetch_all(VMS.insert_vms, vms=json.dumps([_fields(each) for each in placed]))
+    kept = {row["id"]: row for row in rows}
+    for each in placed:
+        _insert_disks(tx, each.vm_id, [dataclasses.asdict(disk) for disk in each.new.disks])
+    return [_placed(kept[each.vm_id], each.new) for each in placed]
 
 
 async def update_vm(tx: Transaction, vm_id: str, changes: Mapping[str, Any]) -> None:
@@ -87,7 +100,7 @@ async def update_vm(tx: Transaction, vm_id: str, changes: Mapping[str, Any]) -> 
         raise unknown(vm_id)
     if disks is not None:
         tx.later(VMS.delete_disks, vm_id=vm_id)
-        await _insert_disks(tx, vm_id, disks)
+        _insert_disks(tx, vm_id, disks)
 
 
 async def delete_vm(tx: Transaction, vm_id: str) -> Share:
@@ -101,9 +114,10 @@ async def update_observed(tx: Transaction, seen: Iterable[tuple[str, Observation
     rows = [_observed(host_id, each) for host_id, each in seen]
     if not rows:
         return []
-    if len(rows) > 1:
-        await tx.execute(VMS.lock_observed, ids=[row["vm_id"] for row in rows])
-    return [_change(row) for row in await tx.fetch_all(VMS.update_observed, observations=json.dumps(rows))]
+    ids = [row["vm_id"] for row in rows]
+    lock_vms(tx, ids)
+    found = await tx.fetch_all(VMS.update_observed, observations=json.dumps(rows), ids=ids)
+    return [_change(row) for row in found]
 
 
 async def update_absent(tx: Transaction, host_id: str, vm_ids: Sequence[str], reason: str) -> list[Change]:
@@ -153,9 +167,24 @@ def unknown(vm_id: str) -> NotFound:
     return NotFound(f"no VM has the id {vm_id}", code="no_such_vm")
 
 
-async def _insert_disks(tx: Transaction, vm_id: str, disks: Sequence[Mapping[str, Any]]) -> None:
+def _insert_disks(tx: Transaction, vm_id: str, disks: Sequence[Mapping[str, Any]]) -> None:
     if disks:
-        await tx.execute(VMS.insert_disks, vm_id=vm_id, disks=json.dumps(disks))
+        tx.later(VMS.insert_disks, vm_id=vm_id, disks=json.dumps(disks))
+
+
+def _fields(placed: Placed) -> dict[str, Any]:
+    """The columns of a new VM."""
+    fields = {name: value for name, value in vars(placed.new).items() if name != "disks"}
+    return fields | {
+        "id": placed.vm_id,
+        "host_id": placed.host_id,
+        "driver": placed.driver,
+        "wanted_driver": placed.new.driver,
+    }
+
+
+def _placed(row: Mapping[str, Any], new: NewVm) -> Vm:
+    return build(Vm, {**row, "shown_status": row["status"], "disks": new.disks, "networks": new.networks})
 
 
 def _observed(host_id: str, seen: Observation) -> dict[str, Any]:

@@ -2,34 +2,70 @@
 -- A resource as its GET gives it now, null when it is gone.
 SELECT resource_json(%(subject_type)s::text, %(id)s::uuid)::text AS document;
 
+-- name: get_subjects
+-- Resources of one kind as their GETs give them now, null for one that is gone.
+SELECT
+    asked.id,
+    r.document::text AS document
+FROM unnest(%(ids)s::uuid []) AS asked (id)
+LEFT JOIN resources_json(%(subject_type)s::text, %(ids)s::uuid []) AS r ON asked.id = r.id;
+
 -- name: flush_and_commit
 -- A transaction's events as its last act. The lock makes sequence numbers grow in the order of commits. It is
 -- not held while the disk is waited for: the commit itself does not wait, the empty one behind it does, together
 -- with those of others; it reads what the caller wants to be told.
 SET LOCAL synchronous_commit = off;
 SELECT pg_advisory_xact_lock(hashtext('qarax events'));
+WITH recorded AS (
+    SELECT e.*
+    FROM ROWS FROM (
+        json_to_recordset(%(events)s::json) AS (
+            action text, actor text, request_id text, subject_type text, subject_id uuid, subject_name text,
+            message text, before text
+        )
+    ) WITH ORDINALITY AS e (
+        action, actor, request_id, subject_type, subject_id, subject_name, message, before, place
+    )
+),
+
+subjects AS (
+    SELECT
+        subject_type,
+        array_agg(DISTINCT subject_id) AS ids
+    FROM recorded
+    GROUP BY subject_type
+),
+
+resources AS (
+    SELECT
+        s.subject_type,
+        r.id,
+        r.document
+    FROM subjects AS s
+    CROSS JOIN resources_json(s.subject_type, s.ids) AS r
+)
+
 INSERT INTO events (action, actor, request_id, subject_type, subject_id, subject_name, before, after, message)
 SELECT
     e.action,
-    %(actor)s,
-    %(request_id)s,
+    e.actor,
+    e.request_id,
     e.subject_type,
     e.subject_id,
     e.subject_name,
     e.before::json,
-    resource_json(e.subject_type, e.subject_id),
+    r.document,
     e.message
-FROM ROWS FROM (
-    json_to_recordset(%(events)s::json) AS (
-        action text, subject_type text, subject_id uuid, subject_name text, message text, before text
-    )
-) WITH ORDINALITY AS e (action, subject_type, subject_id, subject_name, message, before, place)
+FROM recorded AS e
+LEFT JOIN resources AS r ON e.subject_type = r.subject_type AND e.subject_id = r.id
 ORDER BY e.place;
 NOTIFY qarax_events;
 COMMIT;
 SELECT
-    resource_json(%(subject_type)s::text, %(subject_id)s::uuid)::text AS document,
-    pg_logical_emit_message(true, 'qarax', '') AS place;
+    r.id,
+    r.document::text AS document
+FROM pg_logical_emit_message(true, 'qarax', '') AS place
+LEFT JOIN resources_json(%(subject_type)s::text, %(ids)s::uuid []) AS r ON place IS NOT NULL;
 
 -- name: list_events_after
 -- A page of the flight recorder in the order of commits.

@@ -111,22 +111,31 @@ WHERE
 RETURNING id;
 
 -- name: touch_hosts
--- Heartbeats of many hosts at once.
-UPDATE hosts SET last_seen_at = now() WHERE id = ANY(%(ids)s::uuid []);
+-- Heartbeats of many hosts at once, locked in the order of `lock_hosts`.
+WITH heard AS (
+    SELECT id FROM hosts WHERE id = ANY(%(ids)s::uuid []) ORDER BY id FOR NO KEY UPDATE
+)
 
--- name: claim_host
--- Promise a VM's share of a host, if it is still there.
+UPDATE hosts SET last_seen_at = now() FROM heard WHERE hosts.id = heard.id;
+
+-- name: lock_hosts
+-- Hosts that are about to be claimed of, always locked in the same order.
+SELECT id FROM hosts WHERE id = ANY(%(ids)s::uuid []) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: claim_hosts
+-- Promise shares of hosts, of each that still has all that is asked of it.
 UPDATE hosts
 SET
-    allocated_vcpus = allocated_vcpus + %(vcpus)s,
-    allocated_memory_bytes = allocated_memory_bytes + %(memory)s,
+    allocated_vcpus = hosts.allocated_vcpus + s.vcpus,
+    allocated_memory_bytes = hosts.allocated_memory_bytes + s.memory,
     updated_at = now()
+FROM json_to_recordset(%(shares)s::json) AS s (host_id uuid, vcpus bigint, memory bigint)
 WHERE
-    id = %(id)s
-    AND status = 'up'
-    AND allocated_vcpus + %(vcpus)s <= floor(cpus * %(cpu_overcommit)s::numeric)
-    AND allocated_memory_bytes + %(memory)s <= floor(memory_bytes * %(memory_overcommit)s::numeric)
-RETURNING *, resource_json('host', hosts.id)::text AS before;
+    hosts.id = s.host_id
+    AND hosts.status = 'up'
+    AND hosts.allocated_vcpus + s.vcpus <= floor(hosts.cpus * %(cpu_overcommit)s::numeric)
+    AND hosts.allocated_memory_bytes + s.memory <= floor(hosts.memory_bytes * %(memory_overcommit)s::numeric)
+RETURNING hosts.*, resource_json('host', hosts.id)::text AS before;
 
 -- name: release_host
 -- Give a VM's share back.

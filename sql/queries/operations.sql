@@ -32,24 +32,35 @@ FOR UPDATE OF v
 ON CONFLICT (subject_type, subject_id) WHERE status = 'running' DO NOTHING
 RETURNING *;
 
--- name: insert_operation
--- Begin an action on a subject that was just made, or that has no status to check.
+-- name: insert_operations
+-- Begin actions on subjects that were just made, or that have no status to check.
 INSERT INTO operations (
     id, subject_type, subject_id, subject_name, action, actor, request_id, parameters, deadline_at
 )
-VALUES (
-    coalesce(%(id)s::uuid, gen_random_uuid()), %(subject_type)s, %(subject_id)s, %(subject_name)s, %(action)s, %(actor)s, %(request_id)s,
-    %(parameters)s::jsonb, now() + make_interval(secs => %(seconds)s)
+SELECT
+    coalesce(n.id, gen_random_uuid()),
+    n.subject_type,
+    n.subject_id,
+    n.subject_name,
+    n.action,
+    n.actor,
+    n.request_id,
+    n.parameters,
+    now() + make_interval(secs => n.seconds)
+FROM json_to_recordset(%(operations)s::json) AS n (
+    id uuid, subject_type text, subject_id uuid, subject_name text, action text, actor text, request_id text,
+    parameters jsonb, seconds float
 )
 RETURNING *;
 
--- name: settle_operation
--- End an operation, if nobody ended it before.
+-- name: settle_operations
+-- End operations, those that nobody ended before.
 UPDATE operations
-SET status = %(status)s, outcome = %(outcome)s, reason = %(reason)s, ended_at = now(), updated_at = now()
-WHERE id = %(id)s AND status = 'running'
+SET status = e.status, outcome = e.outcome, reason = e.reason, ended_at = now(), updated_at = now()
+FROM json_to_recordset(%(ends)s::json) AS e (id uuid, status text, outcome text, reason text)
+WHERE operations.id = e.id AND operations.status = 'running'
 RETURNING
-    *,
+    operations.*,
     resource_json('operation', operations.id)::text AS before;
 
 -- name: take_over

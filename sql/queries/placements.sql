@@ -1,6 +1,10 @@
--- name: insert_placement
--- Keep why a VM is where it is.
-INSERT INTO placements (vm_id, decision) VALUES (%(vm_id)s, %(decision)s::jsonb);
+-- name: insert_placements
+-- Keep why VMs are where they are.
+INSERT INTO placements (vm_id, decision)
+SELECT
+    p.vm_id,
+    p.decision
+FROM json_to_recordset(%(placements)s::json) AS p (vm_id uuid, decision jsonb);
 
 -- name: get_placement
 -- Why a VM is where it is; null when the VM is there and was never placed.

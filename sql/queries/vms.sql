@@ -12,6 +12,10 @@ FROM vms AS v
 INNER JOIN hosts AS h ON v.host_id = h.id
 WHERE v.id = %(id)s;
 
+-- name: lock_vms
+-- VMs that are about to be written, always locked in the same order.
+SELECT id FROM vms WHERE id = ANY(%(ids)s::uuid []) ORDER BY id FOR UPDATE;
+
 -- name: lock_vm
 -- A VM that nobody else begins anything on until the end of the transaction.
 SELECT id FROM vms WHERE id = %(id)s FOR UPDATE;
@@ -20,8 +24,8 @@ SELECT id FROM vms WHERE id = %(id)s FOR UPDATE;
 -- A VM as its GET answers it.
 SELECT resource_json('vm', %(id)s::uuid)::text AS document;
 
--- name: insert_vm
--- Keep a VM on the host it was placed on; not yet observed.
+-- name: insert_vms
+-- Keep VMs, each on the host it was placed on; not yet observed.
 INSERT INTO vms (
     id, name, description, hypervisor, wanted_driver, driver, host_id, boot_vcpus, max_vcpus, cpu_topology,
     kvm_hyperv, memory_size, memory_hotplug_size, memory_hugepages, memory_hugepage_size, memory_mergeable,
@@ -54,7 +58,7 @@ SELECT
     r.autostart,
     r.protected,
     r.stop_grace_seconds
-FROM jsonb_populate_record(NULL::vms, %(vm)s::jsonb) AS r
+FROM jsonb_populate_recordset(NULL::vms, %(vms)s::jsonb) AS r
 RETURNING *;
 
 -- name: insert_disks
@@ -100,13 +104,11 @@ DELETE FROM vms
 WHERE id = %(id)s
 RETURNING name, host_id, boot_vcpus AS vcpus, memory_size + coalesce(memory_hotplug_size, 0) AS memory;
 
--- name: lock_observed
--- VMs that are about to be written, always locked in the same order.
-SELECT id FROM vms WHERE id = ANY(%(ids)s::uuid []) ORDER BY id FOR UPDATE;
-
 -- name: update_told
--- The spec that a VM's node was told, and took; nobody else begins anything on it until the end of the transaction.
-UPDATE vms SET told_digest = nullif(%(digest)s, '') WHERE id = %(id)s;
+-- The specs that VMs' nodes were told, and took; nobody else begins anything on them until the end of the transaction.
+UPDATE vms SET told_digest = nullif(t.digest, '')
+FROM json_to_recordset(%(told)s::json) AS t (id uuid, digest text)
+WHERE vms.id = t.id;
 
 -- name: update_observed
 -- What nodes observe of many VMs, newer than what is known and different from it; with the JSON from before.
@@ -124,6 +126,7 @@ FROM json_to_recordset(%(observations)s::json) AS o (
     vm_id uuid, host_id uuid, status text, reason text, driver text, generation bigint, started_at_ms bigint,
     digest text
 )
+INNER JOIN resources_json('vm', %(ids)s::uuid []) AS r ON o.vm_id = r.id
 WHERE
     vms.id = o.vm_id
     AND vms.host_id = o.host_id
@@ -138,7 +141,7 @@ RETURNING
     vms.name,
     vms.status,
     observed_reason(vms.status_reason, vms.told_digest, vms.observed_digest) AS status_reason,
-    resource_json('vm', vms.id)::text AS before;
+    r.document::text AS before;
 
 -- name: update_absent
 -- VMs that their host's node does not have: their status is not known any more.

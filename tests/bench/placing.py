@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
+from qarax_server import caller
 from qarax_server.control import claiming
+from qarax_server.control.claiming import Place, Wanted
 from qarax_server.control.core import Core
+from qarax_server.control.files import Files
 from qarax_server.errors import Invalid
-from qarax_server.models import NewVm
+from qarax_server.models import Boot, File, NewVm
 from qarax_server.server import Server
 from qarax_server.settings import Placement, Settings
 from tests.bench import programs
@@ -37,7 +41,9 @@ RESET = "UPDATE hosts SET allocated_vcpus = 0, allocated_memory_bytes = 0, memor
 WRONG = """
 SELECT count(*) FILTER (WHERE allocated_vcpus > cpus OR allocated_memory_bytes > memory_bytes),
     sum(allocated_vcpus), sum(allocated_memory_bytes) FROM hosts"""
-NEW = NewVm("bench", "cloud_hv", 1, 1, MEMORY)
+WANTED = Wanted(
+    NewVm("bench", "cloud_hv", 1, 1, MEMORY), Files(Boot(File("/", "/kernel"), None, "")), caller.SERVER
+)
 
 
 @row("P5")
@@ -95,6 +101,12 @@ def _reset(database: TestDatabase, core: Core, count: int, spare: int = 2) -> No
     core.survey = None
 
 
+async def _claim(core: Core, wanted: Sequence[Wanted]) -> Sequence[Place | Invalid | None]:
+    """Those that wait at the moment, in one transaction, as creations are."""
+    async with core.database.transaction() as tx:
+        return await claiming.claim(core, tx, wanted)
+
+
 async def _claim_all(core: Core, count: int) -> int:
     """Claim so many, some at a time; return how many got a place."""
     waiting = iter(range(count))
@@ -103,8 +115,7 @@ async def _claim_all(core: Core, count: int) -> int:
     async def client() -> None:
         for _ in waiting:
             with contextlib.suppress(Invalid):
-                async with core.database.transaction() as tx:
-                    await claiming.claim(core, tx, NEW)
+                await core.together(_claim).do(WANTED)
                 next(placed)
 
     async with asyncio.TaskGroup() as group:

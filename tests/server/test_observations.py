@@ -14,6 +14,7 @@ from qarax_server.control.settling import describe_stop
 from qarax_server.database import Database
 from qarax_server.models import NewVm, NodeFacts, Observation, Operation
 from qarax_server.store import hosts, vms
+from qarax_server.store.vms import Placed
 
 HOST = "00000000-0000-4000-8000-00000000000a"
 FACTS = NodeFacts("n", "b", "1", "h", 64, 2**40, ({"name": "qemu", "usable": True},), "")
@@ -48,7 +49,8 @@ async def fleet(database: Database) -> Database:
         await hosts.insert_host(tx, HOST, {"name": "h", "address": "a", "port": 1, "host_user": "u"})
         await hosts.update_reachable(tx, HOST, FACTS)
         for number in range(20):
-            await vms.insert_vm(tx, uuid(number), NewVm(f"v{number}", "cloud_hv", 1, 1, 2**20), HOST, "qemu")
+            new = NewVm(f"v{number}", "cloud_hv", 1, 1, 2**20)
+            await vms.insert_vms(tx, [Placed(uuid(number), new, HOST, "qemu")])
     return database
 
 

@@ -14,6 +14,7 @@ from qarax_server.database import Database
 from qarax_server.models import Candidate
 from qarax_server.settings import Placement
 from qarax_server.store import hosts
+from qarax_server.store.hosts import Share
 
 LIMITS = Placement(cpu_overcommit=2.0, memory_overcommit=1.0)
 GIB = 2**30
@@ -134,8 +135,8 @@ async def test_the_database_allows_to_the_last_byte_what_placement_counts(
             has=has,
         )
     most = room(has, ratio)
-    limits = {"cpu_overcommit": ratio, "memory_overcommit": ratio}
+    limits = Placement(cpu_overcommit=ratio, memory_overcommit=ratio)
     for vcpus, memory, allowed in ((most + 1, 1, False), (1, most + 1, False), (most, most, True)):
         async with database.transaction() as tx:
-            claimed = await hosts.claim_host(tx, host_id, vcpus=vcpus, memory=memory, **limits)
+            claimed = await hosts.claim_host(tx, Share(host_id, vcpus, memory), limits)
             assert bool(claimed) is allowed, (vcpus, memory)
