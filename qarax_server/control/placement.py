@@ -8,11 +8,13 @@ somebody else was faster. `verdicts` writes the table in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from qarax_server.control.survey import Field, Room, Survey
+from qarax_server.control.ranking import FITS, Room
+from qarax_server.control.survey import Survey
 from qarax_server.control.verdicts import Needs, Rules, explain
 from qarax_server.models import Candidate
 from qarax_server.settings import Placement as Limits
@@ -20,7 +22,6 @@ from qarax_server.settings import Placement as Limits
 # a table of so many hosts is kept whole; of a longer one the chosen host and some examples of each verdict
 SHORT_TABLE = 20
 EXAMPLES = 3
-FITS = "fits"
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def decide(hosts: Sequence[Candidate], needs: Needs, limits: Limits, *, whole: b
 def decide_by(survey: Survey, needs: Needs, *, whole: bool = False) -> Decision:
     """The same by a look that was taken before."""
     rules = survey.rules(needs)
-    groups = _sorted(survey.field(rules), needs)
-    best = _emptiest(groups.get(FITS, ()), needs)
+    ranking = survey.ranking(rules)
+    groups, best = ranking.groups(), ranking.best()
     if whole or len(survey.rooms) <= SHORT_TABLE:
         shown = list(survey.rooms.values())
     else:
@@ -70,44 +71,16 @@ def decide_by(survey: Survey, needs: Needs, *, whole: bool = False) -> Decision:
     )
 
 
-def _why_none(survey: Survey, rules: Rules, groups: Mapping[str, Sequence[Room]]) -> str:
+def _why_none(survey: Survey, rules: Rules, groups: Mapping[str, Collection[Room]]) -> str:
     judged = {rule: [rules.judge(survey.candidate(room)) for room in group] for rule, group in groups.items()}
     return explain(rules, judged)
 
 
-def _sorted(field: Field, needs: Needs) -> dict[str, Sequence[Room]]:
-    """The hosts by the first rule that refuses them."""
-    memory, vcpus = needs.memory, needs.vcpus
-    fitting = [room for room in field.open if room.free_memory >= memory and room.free_cpus >= vcpus]
-    groups = dict(field.refused)
-    if len(fitting) < len(field.open):
-        groups["memory"] = [room for room in field.open if room.free_memory < memory]
-        groups["cpus"] = [
-            room for room in field.open if room.free_memory >= memory and room.free_cpus < vcpus
-        ]
-    groups[FITS] = fitting
-    return {rule: group for rule, group in groups.items() if group}
-
-
-def _emptiest(fitting: Sequence[Room], needs: Needs) -> Room | None:
-    """The one left with the largest free share; of equals the first by name."""
-    if not fitting:
-        return None
-    memory, vcpus = needs.memory, needs.vcpus
-    left = [
-        ((room.free_memory - memory) / room.memory + (room.free_cpus - vcpus) / room.cpus) / 2
-        for room in fitting
-    ]
-    most = max(left)
-    equals = [room for room, share in zip(fitting, left, strict=True) if share == most]
-    return min(equals, key=lambda room: room.host.name)
-
-
-def _examples(best: Room | None, groups: Mapping[str, Sequence[Room]]) -> list[Room]:
+def _examples(best: Room | None, groups: Mapping[str, Collection[Room]]) -> list[Room]:
     """The chosen one first, then a few of each kind."""
     chosen = [best] if best else []
     for group in groups.values():
-        chosen += [each for each in group[: EXAMPLES + 1] if each is not best][:EXAMPLES]
+        chosen += [each for each in islice(group, EXAMPLES + 1) if each is not best][:EXAMPLES]
     return chosen
 
 

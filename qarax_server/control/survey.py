@@ -10,23 +10,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qarax_server.control.ranking import Ranking, Room
 from qarax_server.control.verdicts import SIMULATED, Needs, Rules
 from qarax_server.models import Candidate
 from qarax_server.settings import Placement as Limits
 
 FRESH_SECONDS = 1.0
-
-
-class Room:
-    """A host, and what of it can be promised yet."""
-
-    __slots__ = ("cpus", "free_cpus", "free_memory", "host", "memory")
-
-    def __init__(self, host: Candidate, memory: int, cpus: int) -> None:
-        self.host = host
-        self.memory, self.cpus = max(memory, 1), max(cpus, 1)
-        self.free_memory = memory - host.allocated_memory_bytes
-        self.free_cpus = cpus - host.allocated_vcpus
+MOST_SIZES = 20
+Kind = tuple[str | None, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,8 @@ class Survey:
         self.simulated = offered <= {SIMULATED}
         self.limits = limits
         self._taken_at = time.monotonic()
-        self._fields: dict[tuple[str | None, frozenset[str]], Field] = {}
+        self._fields: dict[Kind, Field] = {}
+        self._rankings: dict[tuple[Kind, int, int], Ranking] = {}
         self._promised: dict[str, tuple[int, int]] = {}
         rules = self.rules(Needs(0, 0))
         self.rooms = {host.id: Room(host, *rules.room(host)) for host in hosts}
@@ -61,7 +53,7 @@ class Survey:
 
     def field(self, rules: Rules) -> Field:
         """Sort the hosts once for all VMs that ask for the same driver and files."""
-        key = (rules.needs.driver, frozenset(rules.needs.files.values()))
+        key = _kind(rules.needs)
         if key not in self._fields:
             open_ones: list[Room] = []
             refused: dict[str, list[Room]] = {}
@@ -71,17 +63,34 @@ class Survey:
             self._fields[key] = Field(open_ones, refused)
         return self._fields[key]
 
+    def ranking(self, rules: Rules) -> Ranking:
+        """Rank the hosts once for all VMs that ask for the same, size included."""
+        key = (_kind(rules.needs), rules.needs.memory, rules.needs.vcpus)
+        if key not in self._rankings:
+            field = self.field(rules)
+            if len(self._rankings) >= MOST_SIZES:
+                del self._rankings[next(iter(self._rankings))]
+            self._rankings[key] = Ranking(field.open, field.refused, rules.needs)
+        return self._rankings[key]
+
     def promise(self, host_id: str, needs: Needs) -> None:
         """Count in what is being claimed."""
         room = self.rooms[host_id]
         room.free_memory -= needs.memory
         room.free_cpus -= needs.vcpus
+        self._shrunk(room)
         memory, vcpus = self._promised.get(host_id, (0, 0))
         self._promised[host_id] = (memory + needs.memory, vcpus + needs.vcpus)
 
     def close(self, host_id: str) -> None:
         """A host did not keep what it promised: nothing is asked of it until the next look."""
-        self.rooms[host_id].free_memory = self.rooms[host_id].free_cpus = -1
+        room = self.rooms[host_id]
+        room.free_memory = room.free_cpus = -1
+        self._shrunk(room)
+
+    def _shrunk(self, room: Room) -> None:
+        for ranking in self._rankings.values():
+            ranking.shrunk(room)
 
     def candidate(self, room: Room) -> Candidate:
         """A host with what was promised since."""
@@ -94,3 +103,8 @@ class Survey:
             allocated_memory_bytes=host.allocated_memory_bytes + memory,
             allocated_vcpus=host.allocated_vcpus + vcpus,
         )
+
+
+def _kind(needs: Needs) -> Kind:
+    """What of a VM's needs does not depend on its size."""
+    return needs.driver, frozenset(needs.files.values())

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from qarax_server.control.placement import EXAMPLES, decide
+from qarax_server.control.placement import EXAMPLES, decide, decide_by
+from qarax_server.control.survey import Survey
 from qarax_server.control.verdicts import Needs, room
 from qarax_server.database import Database
 from qarax_server.models import Candidate
@@ -120,6 +121,24 @@ def test_a_long_table_keeps_the_chosen_host_the_counts_and_some_examples() -> No
     assert len(whole.hosts) == 1000
     assert whole.host_id == decision.host_id
     assert {each["host_id"] for each in decision.hosts} <= {each["host_id"] for each in whole.hosts}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_look_that_promises_decides_as_a_new_look_would(seed: int) -> None:
+    dice = random.Random(seed)
+    hosts = [host(f"h{n}", cpus=dice.randint(1, 6), memory_bytes=dice.randint(1, 9) * GIB) for n in range(12)]
+    survey = Survey(hosts, LIMITS)
+    for _ in range(60):
+        needs = Needs(dice.randint(1, 3), dice.randint(1, 3) * GIB)
+        now = [survey.candidate(room) for room in survey.rooms.values()]
+        decision, anew = decide_by(survey, needs), decide(now, needs, LIMITS)
+        assert (decision.host_id, decision.message, decision.counts) == (
+            anew.host_id,
+            anew.message,
+            anew.counts,
+        )
+        if decision.host_id is not None:
+            survey.promise(decision.host_id, needs)
 
 
 @pytest.mark.parametrize("ratio", [0.29, 0.57, 1.0, 1.1, 1.15, 2.3, 4.35])
