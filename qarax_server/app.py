@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import dataclasses
 import errno
 import ipaddress
@@ -35,6 +36,7 @@ from qarax_server.settings import Settings
 log = logging.getLogger(__name__)
 
 LARGEST_PORT = 65535
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGE_BYTES = -1, -3, 1 << 17
 
 EPILOG = """\
 configuration: base.yaml, then {APP_ENVIRONMENT}.yaml (local by default) from QARAX_CONFIG_DIR, then the
@@ -79,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     _allow_connections()
+    _give_memory_back()
     application = settings.application
     server = Server(settings, f"{socket.gethostname()}/{application.host}:{application.port}")
     stopping = asyncio.Event()
@@ -108,6 +111,18 @@ def _allow_connections() -> None:
     """As many open files as this process may have: the usual 1,024 are fewer than its connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _give_memory_back() -> None:
+    """Have large blocks (a list's text) returned to the system when they are freed.
+
+    glibc would raise its threshold with the first of them and keep all that come after in its heap for good
+    (mallopt(3), M_MMAP_THRESHOLD). Another C library lacks the call, and the habit.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
 
 
 async def _migrate_only(settings: Settings) -> None:

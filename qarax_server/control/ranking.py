@@ -57,8 +57,10 @@ class Ranking:
 
     def shrunk(self, room: Room) -> None:
         """A host has less free than before."""
-        if self._sized[FITS].get(room.host.id) and (verdict := self._verdict(room)) != FITS:
-            self._sized[verdict][room.host.id] = self._sized[FITS].pop(room.host.id)
+        verdict = self._verdict(room)
+        for rule in (FITS, "cpus"):
+            if rule != verdict and self._sized[rule].pop(room.host.id, None) is not None:
+                self._sized[verdict][room.host.id] = room
 
     def groups(self) -> dict[str, Collection[Room]]:
         """All hosts by the first rule that refuses them."""
