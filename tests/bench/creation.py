@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
+import sys
 import uuid
+from collections.abc import AsyncIterator
 
 from tests.bench import programs
 from tests.bench.fleet import MEMORY, cursor, fleet
@@ -12,7 +16,7 @@ from tests.bench.measure import in_turns, median, ratios, spread
 from tests.bench.rows import Bench, Line, row
 from tests.faults.world import World
 from tests.postgres import TestDatabase
-from tests.server.running import new_vm
+from tests.server.running import free_port, new_vm, until
 
 HOSTS, CLIENTS = 100, 50
 CLAIM_AND_INSERT = """
@@ -36,7 +40,7 @@ async def creates(bench: Bench) -> list[Line]:
     each = bench.size(20, 4)
     count = CLIENTS * each
     numbers = itertools.count(1)
-    async with fleet(bench, HOSTS, 0) as world:
+    async with fleet(bench, HOSTS, 0) as world, _bare(world) as bare_url:
         assert_memory = _capacity(world.database)
 
         async def ours() -> float:
@@ -52,7 +56,13 @@ async def creates(bench: Bench) -> list[Line]:
             assert found["failed"] == 0
             return found["tps"]
 
-        mine, other = await in_turns(bench.rounds, ours, theirs)
+        async def floor() -> float:
+            requests = [("/vms", new_vm("bare", memory_size=MEMORY)) for _ in range(count)]
+            seconds, answers = await all_at_once(bare_url, "POST", requests, CLIENTS, 201)
+            assert len(set(answers)) == count
+            return count / seconds
+
+        mine, other, bare = await in_turns(bench.rounds, ours, theirs, floor)
         _assert_exact(world, len(mine) * count, assert_memory)
     share = ratios(mine, other)
     return [
@@ -65,10 +75,49 @@ async def creates(bench: Bench) -> list[Line]:
             median(share) >= 0.2,
             median(share),
             spread(share),
-            "One Python process: two transactions with their history, one RPC and the request, per VM.",
+            "Both cores: one Python process's requests and RPCs, its nodes' part, and five events per VM. "
+            "Creations that wait share their two transactions; the floor is a handler that does the two bare "
+            "transactions and the RPC and nothing else.",
             {"creates_a_second": mine, "pgbench_transactions_a_second": other},
-        )
+        ),
+        Line(
+            "P4",
+            "the same against its floor in one Python process",
+            f"{median(mine):.0f} /s",
+            f"bare aiohttp handler, 2 transactions + 1 RPC {median(bare):.0f} /s",
+            "–",
+            None,
+            median(ratios(mine, bare)),
+            spread(ratios(mine, bare)),
+            samples={"bare_creates_a_second": bare},
+        ),
     ]
+
+
+@contextlib.asynccontextmanager
+async def _bare(world: World) -> AsyncIterator[str]:
+    """The floor as a process beside the server, on the same database and nodes."""
+    port = free_port()
+    with cursor(world.database.dsn) as found:
+        found.execute("SELECT min(port) FROM hosts")
+        ((first,),) = found.fetchall()
+    command = ("-m", "tests.bench.bare", str(port), world.database.dsn, str(first), str(HOSTS))
+    process = await asyncio.create_subprocess_exec(sys.executable, *command)
+    try:
+        await until(lambda: _listens(port), 30)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def _capacity(database: TestDatabase) -> int:

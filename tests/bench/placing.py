@@ -86,8 +86,8 @@ async def decisions(bench: Bench) -> list[Line]:
             median(share) >= 0.25,
             median(share),
             spread(share),
-            "One Python process looks at 1,000 hosts per decision and writes the claim's event; the peer "
-            "looks at one host, writes none, and has both cores.",
+            "One Python process: a table of verdicts and the claim's event for each; those that wait share "
+            "a transaction. The peer looks at one host, writes no event, and has both cores.",
             {"decisions_a_second": mine, "pgbench_claims_a_second": other},
         )
     ]

@@ -28,12 +28,14 @@ async def stand_in_start(bench: Bench) -> list[Line]:
         await begin(world)
         source = await world.boot_source(BOOT_KNOB.removeprefix("standin."))
         vm_id = await world.create(boot_source_id=source)
+        paused: list[float] = []
         with tempfile.TemporaryDirectory(prefix="qarax-hand-") as place:
             async with connected(world.url) as wire:
 
                 async def ours() -> float:
                     seconds = await start(wire, vm_id)
                     assert len(world.vmms()[vm_id]) == 1, "not exactly one VMM"
+                    paused.append(await _paused(wire, vm_id))
                     await force_stop(wire, vm_id)
                     return seconds
 
@@ -54,10 +56,28 @@ async def stand_in_start(bench: Bench) -> list[Line]:
             median(ratios(mine, other)),
             spread(mine),
             "Two transactions that reach the disk (claim and outcome), one RPC and the keeper's spawn lie "
-            "around the same hypervisor's own start.",
+            "around the same hypervisor's own start; a pause goes the same way and starts nothing.",
             {"server_seconds": mine, "by_hand_seconds": other},
-        )
+        ),
+        Line(
+            "P3",
+            "of that the way to the hypervisor and back: pause, REST → 200",
+            f"{median(paused) * 1000:.1f} ms (p99 {percentile(paused, 0.99) * 1000:.1f})",
+            "–",
+            "–",
+            None,
+            spread=spread(paused),
+            samples={"pause_seconds": paused},
+        ),
     ]
+
+
+async def _paused(wire: Wire, vm_id: str) -> float:
+    began = time.perf_counter()
+    reply = await wire.ask("POST", f"/vms/{vm_id}/pause")
+    seconds = time.perf_counter() - began
+    assert reply.status == HTTPStatus.OK, reply
+    return seconds
 
 
 async def start(wire: Wire, vm_id: str) -> float:
