@@ -68,6 +68,7 @@ class Vm:
     boot_source_id: str
     networks: tuple[str, ...]
     """One word per interface: its id and what it is tied to, as `net0=tap3`."""
+    protected: bool
     started_at: float | None
     created_at: float | None
     operation: Operation | None
