@@ -27,7 +27,9 @@ def _check_networks(networks: tuple[str, ...], where: str) -> None:
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
-            raise SettingsError(f"{where}: {text!r} is no network such as 10.0.0.0/8") from error
+            raise SettingsError(
+                f"{where}: {text!r} is no network such as 10.0.0.0/8; commas separate several"
+            ) from error
 
 
 def convert(value: Any, wanted: Any, where: str) -> Any:

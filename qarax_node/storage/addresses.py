@@ -43,15 +43,25 @@ def networks(given: Iterable[str]) -> list[Network]:
 
 def is_allowed(address: str, allowed: list[Network]) -> bool:
     """Whether a download may connect to this address."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    inside = _translated(parsed)
-    if any(each in network for network in METADATA for each in (parsed, inside)):
+    parsed, inside = _both(address)
+    if is_metadata(address):
         return False
     if allowed:
         return any(each in network for network in allowed for each in (parsed, inside))
     return inside.is_global and not inside.is_multicast
+
+
+def is_metadata(address: str) -> bool:
+    """Whether a cloud's metadata service may be there; no setting allows that."""
+    return any(each in network for network in METADATA for each in _both(address))
+
+
+def _both(address: str) -> tuple[Address, Address]:
+    """An address as it is dialled, and the one that a gateway on the way would make of it."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed, _translated(parsed)
 
 
 def _translated(address: Address) -> Address:
@@ -119,9 +129,13 @@ class PinnedResolver(AbstractResolver):
     def check(self, address: str) -> None:
         """Raise NodeError for an address that no download may reach."""
         if not is_allowed(address, self._allowed):
+            remedy = (
+                "link-local and metadata addresses never are allowed"
+                if is_metadata(address)
+                else "an administrator can allow its network in allowed_networks"
+            )
             raise NodeError(
-                f"the source is at {address}, which downloads may not reach; an administrator can allow its "
-                "network in allowed_networks",
+                f"the source is at {address}, which downloads may not reach; {remedy}",
                 code="source_forbidden",
                 field="source",
             )

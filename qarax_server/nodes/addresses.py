@@ -25,6 +25,7 @@ METADATA = tuple(
         *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
     )
 )
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Unresolved(Exception):  # noqa: N818 - named for what is the matter
@@ -62,12 +63,19 @@ def why_not(name: str, found: Address, allowed: Sequence[str]) -> str:
     leads = name if str(found) == name else f"{name} leads to {found}, which"
     if found.is_multicast or found.is_unspecified:
         return f"{leads} is no address of a machine"
-    if any(found in network for network in METADATA):
+    if any(each in network for network in METADATA for each in (found, _translated(found))):
         return f"{leads} is link-local or a cloud's metadata service, where no host can be"
     networks = [ipaddress.ip_network(each, strict=False) for each in allowed]
     if networks and not any(found in network for network in networks):
         return f"{leads} is outside application.allowed_networks: {', '.join(allowed)}"
     return ""
+
+
+def _translated(found: Address) -> Address:
+    """The IPv4 address that a NAT64 gateway (RFC 6052) or 6to4 relay on the way would connect to."""
+    if not isinstance(found, ipaddress.IPv6Address):
+        return found
+    return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in NAT64 else found.sixtofour or found
 
 
 def check(name: str, found: Address, allowed: Sequence[str], *, loopback_only: bool) -> None:

@@ -197,7 +197,7 @@ class ControlPlane:
         async def handler(request: web.Request) -> web.Response:
             body = await request.json()
             if not body.get("name"):
-                errors = {"name": ["Missing data for required field."]}
+                errors = {"name": ["Missing, and required."]}
                 answer = {"message": "The request is not valid.", "errors": errors, "code": "invalid"}
                 return web.json_response(answer, status=422)
             if "dry_run" in request.query:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from qarax_node.errors import NodeError
 from qarax_node.storage import addresses as downloads
 from qarax_server.errors import NodeUnavailable, NodeUntrusted
 from qarax_server.models import Host
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.security
 METADATA = (
     *("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200"),
     *("168.63.129.16", "192.0.0.192", "fe80::1", "::ffff:169.254.169.254", "::ffff:a9fe:a9fe"),
+    *("64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"),
 )
 NOWHERE = ("0.0.0.0", "::", "224.0.0.1", "ff02::1")
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -40,7 +42,10 @@ async def test_no_host_is_registered_at_a_metadata_service(
 @pytest.mark.parametrize("address", METADATA)
 def test_no_download_reaches_a_metadata_service_whatever_is_allowed(address: str) -> None:
     assert not downloads.is_allowed(address, [])
-    assert not downloads.is_allowed(address, downloads.networks(EVERYWHERE))
+    everywhere = downloads.networks(EVERYWHERE)
+    assert not downloads.is_allowed(address, everywhere)
+    with pytest.raises(NodeError, match="never are allowed"):
+        downloads.PinnedResolver(everywhere).check(address)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "192.168.1.1", "::1", "fd00::1", "100.64.0.1"])

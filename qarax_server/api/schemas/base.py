@@ -13,6 +13,8 @@ from marshmallow import RAISE, Schema, pre_load
 class Body(Schema):
     """A request body: a JSON object and nothing else."""
 
+    error_messages = {"type": "Must be a JSON object, in braces."}  # noqa: RUF012 - as marshmallow declares it
+
     class Meta:
         """Refuse what no field knows."""
 
@@ -33,6 +35,7 @@ class Body(Schema):
     def on_bind_field(self, field_name: str, field_obj: Any) -> None:
         """An optional field may be null, and the OpenAPI document says so."""
         super().on_bind_field(field_name, field_obj)
+        field_obj.error_messages["required"] = "Missing, and required."
         if not field_obj.required:
             field_obj.allow_none = True
 

@@ -87,7 +87,7 @@ async def test_field_errors_reach_their_fields(api: Api) -> None:
         await api.create_vm({})
     assert refused.value.status == 422
     assert refused.value.code == "invalid"
-    assert refused.value.errors == {"name": ("Missing data for required field.",)}
+    assert refused.value.errors == {"name": ("Missing, and required.",)}
 
 
 async def test_read_only_sends_nothing_but_get(plane: ControlPlane, api: Api) -> None:
