@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,16 +55,22 @@ def test_without_libvirt_it_says_so(
         pytest.fail("there is none")
 
 
+@pytest.fixture
+def anyones() -> Iterator[Path]:
+    """A directory that the session's user reaches: another one, where we are root."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 def test_a_daemon_that_ends_is_quoted(
-    guest: libvirt.Guest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    guest: libvirt.Guest, monkeypatch: pytest.MonkeyPatch, anyones: Path
 ) -> None:
     for name in ("virsh", "virtqemud"):
-        (tmp_path / name).write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
-        (tmp_path / name).chmod(0o755)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)  # the session's user is another one
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
-    monkeypatch.setattr(libvirt, "PROGRAMS", str(tmp_path))
+        (anyones / name).write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
+        (anyones / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{anyones}{os.pathsep}/bin")
+    monkeypatch.setattr(libvirt, "PROGRAMS", str(anyones))
     with (
         pytest.raises(libvirt.NotRunError, match="virtqemud ended: no such thing"),
         libvirt.session(guest),

@@ -86,11 +86,11 @@ async def test_f20_a_slow_reader_under_a_flood_gets_a_gap_and_costs_nobody_anyth
     before = node.resident_bytes()
     began = time.monotonic()
     await vm.type(f"flood {FLOOD_LINES}")
-    await until(lambda: fast.size >= FLOOD_BYTES, 90)
+    await until(lambda: fast.size >= FLOOD_BYTES or fast.gaps, 90)
     seconds = time.monotonic() - began
     grown = node.resident_bytes() - before
-    assert fast.contiguous
     assert fast.gaps == []
+    assert fast.contiguous
     log = runtime_dir / f"{vm.vm_id}.console.log"
     assert fast.size == log.stat().st_size
     assert FLOOD_BYTES / seconds > MIB, "others are at full speed"

@@ -129,7 +129,6 @@ async def test_a_tap_processors_and_memory_are_what_was_asked_for(make_vm: MakeV
         cpu_topology={"threads_per_core": 1, "cores_per_die": 1, "dies_per_package": 1, "packages": 2},
         memory_shared=True,
         memory_prefault=True,
-        memory_mergeable=True,
         networks=(network,),
         cmdline=f"{CMDLINE} quiet ip={GUEST}/24",
     )
