@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 
 from qarax_server.errors import NodeUntrusted
 
@@ -63,12 +64,17 @@ def why_not(name: str, found: Address, allowed: Sequence[str]) -> str:
     leads = name if str(found) == name else f"{name} leads to {found}, which"
     if found.is_multicast or found.is_unspecified:
         return f"{leads} is no address of a machine"
-    if any(each in network for network in METADATA for each in (found, _translated(found))):
+    if _is_metadata(found):
         return f"{leads} is link-local or a cloud's metadata service, where no host can be"
     networks = [ipaddress.ip_network(each, strict=False) for each in allowed]
     if networks and not any(found in network for network in networks):
         return f"{leads} is outside application.allowed_networks: {', '.join(allowed)}"
     return ""
+
+
+@lru_cache(4096)  # a host is looked at before each call to it
+def _is_metadata(found: Address) -> bool:
+    return any(each in network for network in METADATA for each in (found, _translated(found)))
 
 
 def _translated(found: Address) -> Address:
