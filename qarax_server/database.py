@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +29,8 @@ import psycopg2.extras
 
 from qarax_server import caller, queries
 from qarax_server.caller import Caller
-from qarax_server.constraints import constraint_error
-from qarax_server.errors import DatabaseUnavailable, Invalid
+from qarax_server.database_errors import mapped_errors
+from qarax_server.errors import DatabaseUnavailable
 from qarax_server.settings import Database as DatabaseSettings
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def _executed(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[aiopg.Cursor]:
-        with _mapped_errors(self._raw):
+        with mapped_errors(self._raw):
             async with self._raw.cursor() as cursor:
                 try:
                     await cursor.execute(self._bound(statement, parameters))  # type: ignore[arg-type]  # or bytes
@@ -208,13 +208,13 @@ class Database:
         Raises:
             DatabaseUnavailable: the connection is lost; call again.
         """
-        with _mapped_errors():
+        with mapped_errors():
             raw = await aiopg.connect(**self._arguments())
         try:
             await Connection(raw).execute(f"LISTEN {channel}")
             yield ""
             while True:
-                with _mapped_errors():
+                with mapped_errors():
                     payload = await _next_payload(raw, idle_seconds)
                 if payload is None:
                     await Connection(raw).execute("SELECT 1")
@@ -234,7 +234,7 @@ class Database:
             self._pool = await aiopg.create_pool(
                 minsize=0, maxsize=self._settings.max_connections, **self._arguments()
             )
-        with _mapped_errors():
+        with mapped_errors():
             return await self._pool.acquire()
 
     async def _release(self, raw: aiopg.Connection) -> None:
@@ -293,27 +293,3 @@ async def _roll_back(raw: aiopg.Connection) -> None:
     except BaseException as error:  # noqa: BLE001 - the error on its way out says why; this ends the connection
         log.debug("rollback failed, the connection is closed: %s", error)
         raw.close()
-
-
-@contextlib.contextmanager
-def _mapped_errors(raw: aiopg.Connection | None = None) -> Iterator[None]:
-    """Turn psycopg2's errors into the domain's: constraint by name, loss of the connection, time limits."""
-    try:
-        yield
-    except psycopg2.IntegrityError as error:
-        raise constraint_error(error) from error
-    except psycopg2.DataError as error:
-        # values come from requests alone: a sum that no bigint holds is theirs too
-        raise Invalid(f"a value does not fit: {_first_line(error)}", code="value_out_of_range") from error
-    except TimeoutError as error:
-        raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise DatabaseUnavailable(f"PostgreSQL is away: {_first_line(error)}") from error
-    except psycopg2.DatabaseError as error:
-        if raw is None or not raw.closed:
-            raise
-        raise DatabaseUnavailable(f"PostgreSQL is away: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

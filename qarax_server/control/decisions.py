@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from qarax_server.control.transitions import ACTIONS
-from qarax_server.models import Observation, Operation
+from qarax_server.models import Operation
+from qarax_server.observed import Observation
 
 STILL_ON = "the guest was told to power off and may still do so"
 NEVER_MADE = "it was taken back before its node was told"

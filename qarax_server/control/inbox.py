@@ -13,7 +13,7 @@ from collections import defaultdict
 from qarax_server.control.core import Core
 from qarax_server.control.reconciler import Reconciler
 from qarax_server.errors import DatabaseUnavailable, QaraxError
-from qarax_server.models import Observation
+from qarax_server.observed import Observation
 
 log = logging.getLogger(__name__)
 

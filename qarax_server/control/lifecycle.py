@@ -18,8 +18,9 @@ from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
 from qarax_server.database import Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable, NotFound, QaraxError
-from qarax_server.models import Host, Observation, Operation, Vm
+from qarax_server.models import Host, Operation, Vm
 from qarax_server.nodes.failures import is_refusal
+from qarax_server.observed import Observation
 from qarax_server.store import hosts, operations, vms
 
 SECONDS = {"start": 60.0, "stop": 15.0, "pause": 15.0, "resume": 15.0, "reboot": 60.0, "delete": 30.0}

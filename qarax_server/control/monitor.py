@@ -18,7 +18,8 @@ from qarax_server.control.inbox import Inbox
 from qarax_server.control.reconciler import Reconciler
 from qarax_server.control.tasks import end
 from qarax_server.errors import DatabaseUnavailable, NodeUnavailable, NodeUntrusted, QaraxError
-from qarax_server.models import Host, NodeEvent, NodeFacts, Observation, Removed, Snapshot
+from qarax_server.models import Host
+from qarax_server.observed import NodeEvent, NodeFacts, Observation, Removed, Snapshot
 from qarax_server.store import hosts
 
 log = logging.getLogger(__name__)

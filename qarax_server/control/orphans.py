@@ -13,8 +13,9 @@ from qarax_server.control import claiming, files, history
 from qarax_server.control.core import Core
 from qarax_server.database import Connection, Event, Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable
-from qarax_server.models import NAME_PATTERN, Boot, DiskFile, Host, KeptSpec, NewVm, Observation, VmDisk
+from qarax_server.models import NAME_PATTERN, Boot, DiskFile, Host, KeptSpec, NewVm, VmDisk
 from qarax_server.nodes.kept_spec import get_spec
+from qarax_server.observed import Observation
 from qarax_server.store import hosts, orphans, vms
 from qarax_server.store.hosts import Share
 from qarax_server.store.vms import Placed

@@ -15,7 +15,8 @@ from qarax_server.control import creation, decisions, history, lifecycle, settli
 from qarax_server.control.core import Core
 from qarax_server.database import Event, Transaction
 from qarax_server.errors import NotFound, QaraxError
-from qarax_server.models import Host, NodeFacts, Observation, Operation, Snapshot
+from qarax_server.models import Host, Operation
+from qarax_server.observed import NodeFacts, Observation, Snapshot
 from qarax_server.store import hosts, operations, orphans, vms
 from qarax_server.store.operations import Open
 from qarax_server.store.vms import Change

@@ -17,7 +17,8 @@ from qarax_server.control.failpoints import reach
 from qarax_server.control.transitions import ACTIONS
 from qarax_server.database import Transaction
 from qarax_server.errors import Busy, Conflict
-from qarax_server.models import Observation, Operation
+from qarax_server.models import Operation
+from qarax_server.observed import Observation
 from qarax_server.store import hosts, operations, orphans, vms
 from qarax_server.store.operations import Changed, End
 

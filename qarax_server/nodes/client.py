@@ -17,9 +17,10 @@ from qarax_proto import node_pb2, node_pb2_grpc
 
 from qarax_server import caller, measures
 from qarax_server.errors import NodeTimeout, NodeUnavailable, OlderFence
-from qarax_server.models import Boot, DiskFile, NodeEvent, NodeFacts, Observation, Vm
+from qarax_server.models import Boot, DiskFile, Vm
 from qarax_server.nodes import wire
 from qarax_server.nodes.failures import translated
+from qarax_server.observed import NodeEvent, NodeFacts, Observation
 
 SHORT, BOOT, MARGIN = 5.0, 60.0, 15.0
 

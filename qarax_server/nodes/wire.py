@@ -8,18 +8,8 @@ from typing import Any
 
 from qarax_proto import node_pb2
 
-from qarax_server.models import (
-    Boot,
-    DiskFile,
-    File,
-    Heartbeat,
-    NodeEvent,
-    NodeFacts,
-    Observation,
-    Removed,
-    Snapshot,
-    Vm,
-)
+from qarax_server.models import Boot, DiskFile, File, Vm
+from qarax_server.observed import Heartbeat, NodeEvent, NodeFacts, Observation, Removed, Snapshot
 
 TEXTS = (
     "id",

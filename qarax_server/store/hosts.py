@@ -11,7 +11,8 @@ from qarax_server import caller, queries
 from qarax_server.caller import Caller
 from qarax_server.database import Connection, Event, Transaction
 from qarax_server.errors import NotFound
-from qarax_server.models import Candidate, Host, NodeFacts, build
+from qarax_server.models import Candidate, Host, build
+from qarax_server.observed import NodeFacts
 from qarax_server.settings import Placement
 from qarax_server.store.paging import Listing
 from qarax_server.store.reading import find_document

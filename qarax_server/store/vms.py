@@ -11,7 +11,8 @@ from typing import Any
 from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
-from qarax_server.models import NewVm, Observation, Vm, VmDisk, build
+from qarax_server.models import NewVm, Vm, VmDisk, build
+from qarax_server.observed import Observation
 from qarax_server.store.paging import Listing
 from qarax_server.store.reading import find, find_document
 

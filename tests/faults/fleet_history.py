@@ -13,7 +13,8 @@ from qarax_server.control import decisions, placement
 from qarax_server.control.decisions import Cancel, Fail, Succeed, TakeUp
 from qarax_server.control.survey import Survey
 from qarax_server.control.verdicts import Needs
-from qarax_server.models import Candidate, Observation, Operation
+from qarax_server.models import Candidate, Operation
+from qarax_server.observed import Observation
 from qarax_server.settings import Placement
 from tests.faults import fleet_checks
 from tests.faults.history import Died, Node, observation, operation

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from qarax_server.control import decisions, transitions
 from qarax_server.control.decisions import Cancel, Fail, Succeed, TakeUp
-from qarax_server.models import Observation, Operation
+from qarax_server.models import Operation
+from qarax_server.observed import Observation
 
 ACTIONS = ("create", "start", "stop", "pause", "resume", "reboot", "delete")
 RESULT = {"start": "running", "stop": "shutdown", "pause": "paused", "resume": "running", "reboot": "running"}

@@ -11,7 +11,7 @@ import psycopg2
 from qarax_server.control.inbox import Inbox
 from qarax_server.control.reconciler import Reconciler
 from qarax_server.database import Database
-from qarax_server.models import Observation
+from qarax_server.observed import Observation
 from qarax_server.store import vms
 from tests.postgres import TestDatabase
 from tests.server.running import ControlPlane, Node, until

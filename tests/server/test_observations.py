@@ -12,7 +12,8 @@ from qarax_server.control import decisions
 from qarax_server.control.decisions import Fail, Succeed, TakeUp
 from qarax_server.control.settling import describe_stop
 from qarax_server.database import Database
-from qarax_server.models import NewVm, NodeFacts, Observation, Operation
+from qarax_server.models import NewVm, Operation
+from qarax_server.observed import NodeFacts, Observation
 from qarax_server.store import hosts, vms
 from qarax_server.store.vms import Placed
 

@@ -12,8 +12,8 @@ from qarax_server.control.deployment.plan import has_certificates
 from qarax_server.control.deployment.steps import Outcome, Run, Step
 from qarax_server.database import Event
 from qarax_server.errors import HostAccessError, QaraxError, SettingsError
-from qarax_server.models import NodeFacts
 from qarax_server.nodes import addresses
+from qarax_server.observed import NodeFacts
 from qarax_server.ssh import keys
 from qarax_server.ssh.session import Login, Session, connected
 from qarax_server.store import deployments, hosts
