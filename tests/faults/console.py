@@ -15,7 +15,10 @@ from tests.faults.world import World
 
 @dataclass
 class Follower:
-    """Collects `seen` (bytes in order), `end` (the offset behind them), `gaps`, and steps `backwards`."""
+    """Collects `seen` (bytes in order), `end` (the offset behind them), `gaps`, and steps `backwards`.
+
+    One that is `thorough` goes back for what it was too slow to be sent live.
+    """
 
     world: World
     vm_id: str
@@ -23,6 +26,7 @@ class Follower:
     gaps: list[Any] = field(default_factory=list)
     marks: list[Any] = field(default_factory=list)
     pause: float = 0.0
+    thorough: bool = False
     end: int = 0
     backwards: int = 0
     _task: asyncio.Task[None] | None = None
@@ -59,7 +63,10 @@ class Follower:
                     self.take(message.data)
                     await asyncio.sleep(self.pause)
                 elif message.type == aiohttp.WSMsgType.TEXT:
-                    self._note(json.loads(message.data))
+                    said = json.loads(message.data)
+                    if self.thorough and "too slow" in said.get("reason", ""):
+                        return
+                    self._note(said)
 
     def take(self, data: bytes) -> None:
         """Take the next bytes."""

@@ -198,7 +198,7 @@ async def test_f21_a_line_of_100_mb_and_bytes_that_are_no_text(world: World, sce
         vm_id = await world.run_vm(boot_source_id=await world.boot_source(f"pour={path}"))
         world.watch_guests()
         before = {part: memory(world, part) for part in PARTS}
-        async with Follower(world, vm_id) as console:
+        async with Follower(world, vm_id, thorough=True) as console:
             await until(lambda: console.has(len(poured)), 240)
             await until(lambda: _read_all(console), 60)
             grown = {part: (memory(world, part) - before[part]) >> 20 for part in PARTS}
