@@ -249,10 +249,8 @@ async def test_a_client_of_the_same_ca_that_is_no_control_plane_may_call_nothing
         stub = node_pb2_grpc.NodeStub(channel)
         for method in methods:
             request = getattr(node_pb2, method.input_type.name)()
-            call = getattr(stub, method.name)(iter([request]) if method.client_streaming else request)
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                [each async for each in call] if method.server_streaming else await call
-            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED, method.name
+            call = getattr(stub, method.name)(*() if method.client_streaming else (request,))
+            assert await call.code() is grpc.StatusCode.PERMISSION_DENIED, method.name
     sizes["gRPC methods closed to strangers"] = len(methods)
     assert "its certificate is no control plane's" in (tmp_path / "n" / "node.log").read_text()
 

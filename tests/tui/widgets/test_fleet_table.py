@@ -10,6 +10,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from qarax_tui.widgets.fleet_table import FleetTable
+from tests.tui.waiting import until
 from tests.tui.widgets.table_app import Machine, TableApp, cursor_line, screen_lines
 
 
@@ -37,9 +38,9 @@ async def test_columns_leave_by_priority_and_the_rest_shrink() -> None:
     async with app.run_test(size=(80, 10)) as pilot:
         assert shown() == ("name", "status", "host", "note")
         await pilot.resize_terminal(60, 10)
-        assert shown() == ("name", "status", "host")
+        await until(lambda: shown() == ("name", "status", "host"))
         await pilot.resize_terminal(40, 10)
-        assert shown() == ("name", "status")
+        await until(lambda: shown() == ("name", "status"))
         await pilot.resize_terminal(20, 5)
         assert shown() == ("name", "status")
         assert all(len(line) <= 20 for line in screen_lines(app))
