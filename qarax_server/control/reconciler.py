@@ -194,6 +194,9 @@ class Reconciler:
             ):
                 message = f"orphan {seen.name} on host {host.name}: found"
                 tx.record(Event("found", "orphan", seen.vm_id, seen.name, message))
+        # a deletion that was carried out between that look and the lock has left nothing to see it by
+        if await self._look(host, seen.vm_id) is None:
+            await self.forget_stranger(host, seen.vm_id)
 
     async def _compare(self, tx: Transaction, host: Host, snapshot: Snapshot) -> decisions.Comparison:
         homes = dict.fromkeys(await vms.list_vms_of_host(tx, host.id), host.id)

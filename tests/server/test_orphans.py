@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from qarax_server.models import Host
+from qarax_server.observed import Observation
 from tests.server.running import ELF, ControlPlane, Node, until
 from tests.server.test_recovery import run_sql, vm_with
 
@@ -53,6 +57,29 @@ async def test_an_orphan_is_adopted_with_all_that_it_was(plane: ControlPlane, no
     assert (await plane.ok("POST", f"/vms/{vm_id}/stop"))["status"] == "shutdown"
     assert (await plane.ok("POST", f"/vms/{vm_id}/start"))["status"] == "running"
     await plane.ok("DELETE", f"/vms/{vm_id}")
+
+
+async def test_a_look_at_a_stranger_that_its_deletion_overtook_leaves_no_orphan(
+    plane: ControlPlane, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host_id = await plane.add_host(node)
+    vm_id = await plane.add_vm()
+    await lose_vm(plane, vm_id)
+    reconciler = plane.server._monitor._reconciler
+    look = reconciler._look
+    looks: list[Observation | None] = []
+
+    async def overtaken(host: Host, looked_for: str) -> Observation | None:
+        found = await look(host, looked_for)
+        if not looks:
+            looks.append(found)
+            await plane.ok("DELETE", f"/hosts/{host_id}/orphans/{vm_id}")
+        return found
+
+    monkeypatch.setattr(reconciler, "_look", overtaken)
+    await reconciler._find_stranger(host_id, Observation(vm_id, "vm-1", "running", "", "simulated", 1, 0))
+    assert looks[0] is not None
+    assert await plane.ok("GET", "/orphans") == []
 
 
 async def test_what_is_missing_for_an_adoption_is_named(
