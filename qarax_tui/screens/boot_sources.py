@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qarax_tui.client.records import BootSource
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import count, natural
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.storage_forms import new_boot_source
@@ -102,12 +102,11 @@ class BootSourcesView(TableView[BootSource]):
         name = rows[0].name if len(rows) == 1 else f"{len(rows)} boot sources"
         lines = ("It is forgotten; its kernel and initrd stay. One that a VM uses is refused.",)
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.main.run_jobs(f"Delete {name}", [self._deletion(row) for row in rows])
+        def delete() -> None:
+            self.main.run_jobs(f"Delete {name}", [self._deletion(row) for row in rows])
 
         typed = "" if len(rows) == 1 else str(len(rows))
-        self.app.push_screen(Confirm(Question(f"Delete {name}?", lines, "Delete", typed)), answered)
+        self.confirm(Question(f"Delete {name}?", lines, "Delete", typed), delete)
 
     def _deletion(self, row: BootSource) -> Job:
         return Job(row.name, lambda: self.session.api.delete_boot_source(row.id))

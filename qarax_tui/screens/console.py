@@ -13,7 +13,7 @@ from qarax_tui.client.console import ConsoleFeed
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import PatternError
 from qarax_tui.client.records import Vm
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.later import later
 from qarax_tui.screens.prompt import Asking
 from qarax_tui.screens.verbs import VmVerbs
@@ -208,11 +208,7 @@ class ConsolePage(VmVerbs):
     def _ask_takeover(self, holder: str) -> None:
         lines = (f"{holder} types into this console now and will be cut off.",)
         question = Question(f"Take over the input of {self.name_shown}?", lines, "Take over")
-        self.app.push_screen(Confirm(question), self._answered_takeover)
-
-    def _answered_takeover(self, yes: bool | None) -> None:
-        if yes:
-            self._claim_input(takeover=True)
+        self.confirm(question, lambda: self._claim_input(takeover=True))
 
     def _prompt(self, label: str, hint: str, entered: Callable[[str], None], value: str) -> None:
         def done(text: str) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from qarax_tui.client.records import Host
 from qarax_tui.screens import host_forms
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import count
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.view import View
@@ -71,12 +71,8 @@ class HostVerbs(View):
             self.app.push_screen(host_forms.edit(self.session, host))
 
     def _ask(self, question: Question, hosts: list[Host], then: Callable[[list[Host]], None]) -> None:
-        def answered(yes: bool | None) -> None:
-            if yes:
-                then([host for host in hosts if host.id in self.fleet.hosts])
-
         if hosts:
-            self.app.push_screen(Confirm(question), answered)
+            self.confirm(question, lambda: then([host for host in hosts if host.id in self.fleet.hosts]))
 
     def _run(self, title: str, hosts: Sequence[Host], send: Callable[[str], Awaitable[object]]) -> None:
         if hosts:

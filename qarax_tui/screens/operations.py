@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qarax_tui.client.records import Operation
 from qarax_tui.messages import Reveal
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import bar, duration, moment
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.table_view import SortKey, TableView
@@ -128,12 +128,11 @@ class OperationsView(TableView[Operation]):
         )
         lines = ("What has already happened stays as it is.",)
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                jobs = [Job(f"{row.action} {_subject(row)}", self._cancel(row.id)) for row in running]
-                self.main.run_jobs(f"Cancel {what}", jobs)
+        def cancel() -> None:
+            jobs = [Job(f"{row.action} {_subject(row)}", self._cancel(row.id)) for row in running]
+            self.main.run_jobs(f"Cancel {what}", jobs)
 
-        self.app.push_screen(Confirm(Question(f"Cancel {what}?", lines, "Cancel it")), answered)
+        self.confirm(Question(f"Cancel {what}?", lines, "Cancel it"), cancel)
 
     def _cancel(self, operation_id: str) -> Callable[[], Awaitable[object]]:
         return lambda: self.session.api.cancel_operation(operation_id)
@@ -146,15 +145,14 @@ class OperationsView(TableView[Operation]):
             for row in rows
         ]
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.main.run_jobs(f"Retry {named}", jobs)
+        def retry() -> None:
+            self.main.run_jobs(f"Retry {named}", jobs)
 
         if any(row.action in _ASKED_AGAIN for row in rows):
             lines = ("What runs in the guest is interrupted.",)
-            self.app.push_screen(Confirm(Question(f"Retry {named}?", lines, "Retry")), answered)
+            self.confirm(Question(f"Retry {named}?", lines, "Retry"), retry)
         else:
-            answered(yes=True)
+            retry()
 
 
 def _subject(row: Operation) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from qarax_tui.client.records import Orphan
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import moment, natural
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.table_view import SortKey, TableView
@@ -72,12 +72,11 @@ class OrphansView(TableView[Orphan]):
         lines = ("It is ended at once and deleted from its node; what it has not written is lost.",)
         typed = rows[0].name if len(rows) == 1 else str(len(rows))
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                present = [row for row in rows if row.id in self.fleet.orphans]
-                self._run("Delete", self.session.api.delete_orphan, present)
+        def delete() -> None:
+            present = [row for row in rows if row.id in self.fleet.orphans]
+            self._run("Delete", self.session.api.delete_orphan, present)
 
-        self.app.push_screen(Confirm(Question(f"Delete {_named(rows)}?", lines, "Delete", typed)), answered)
+        self.confirm(Question(f"Delete {_named(rows)}?", lines, "Delete", typed), delete)
 
     def _run(self, title: str, send: Send, rows: Sequence[Orphan]) -> None:
         if rows:

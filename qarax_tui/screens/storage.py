@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from qarax_tui.client.records import Noun, StorageObject, StoragePool, Transfer
 from qarax_tui.screens import storage_forms as forms
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import bar, count, natural, size
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.table_view import SortKey, TableView
@@ -159,12 +159,8 @@ class StorageView(TableView[Row]):
         what = f"the transfer {rows[0].name}" if len(rows) == 1 else f"{len(rows)} transfers"
         jobs = [Job(row.name, partial(api.cancel_transfer, row.storage_pool_id, row.id)) for row in rows]
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.main.run_jobs(f"Cancel {what}", jobs)
-
         question = Question(f"Cancel {what}?", ("What has come so far is thrown away.",), "Cancel it")
-        self.app.push_screen(Confirm(question), answered)
+        self.confirm(question, lambda: self.main.run_jobs(f"Cancel {what}", jobs))
 
     def do_remove(self) -> None:
         rows = self._removable()
@@ -172,11 +168,10 @@ class StorageView(TableView[Row]):
         name = rows[0].name if len(rows) == 1 else f"{len(rows)} objects"
         typed = "" if len(rows) == 1 else str(len(rows))
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.main.run_jobs(f"Delete {name}", [self._removal(row) for row in rows])
+        def delete() -> None:
+            self.main.run_jobs(f"Delete {name}", [self._removal(row) for row in rows])
 
-        self.app.push_screen(Confirm(Question(f"Delete {name}?", lines, "Delete", typed)), answered)
+        self.confirm(Question(f"Delete {name}?", lines, "Delete", typed), delete)
 
     def _removal(self, row: Row) -> Job:
         api = self.session.api

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qarax_tui.client.records import Vm
 from qarax_tui.keys import BY_ID
-from qarax_tui.screens.confirm import Confirm, Question
+from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.view import View
 
@@ -76,11 +76,10 @@ class VmVerbs(View):
         self._run(action_id, self._fitting(action_id), send)
 
     def _ask(self, question: Question, vms: Sequence[Vm], action_id: str, send: Send) -> None:
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._run(action_id, [vm for vm in vms if vm.id in self.fleet.vms], send)
+        def perform() -> None:
+            self._run(action_id, [vm for vm in vms if vm.id in self.fleet.vms], send)
 
-        self.app.push_screen(Confirm(question), answered)
+        self.confirm(question, perform)
 
     def _run(self, action_id: str, vms: Sequence[Vm], send: Send) -> None:
         api, label = self.session.api, BY_ID[action_id].label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.binding import Binding, BindingType
@@ -12,6 +12,7 @@ from textual.content import Content
 from qarax_tui.client.records import Noun, Vm
 from qarax_tui.keys import ACTIONS
 from qarax_tui.messages import NoteChanged, ViewChanged
+from qarax_tui.screens.confirm import Confirm, Question
 from qarax_tui.screens.guard import Guarded
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ class View(Guarded, Vertical):
     def vms(self) -> Sequence[Vm]:
         """The VMs that an action would take now."""
         return ()
+
+    def confirm(self, question: Question, then: Callable[[], object]) -> None:
+        """Ask first; go on when the operator said yes."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                then()
+
+        self.app.push_screen(Confirm(question), answered)
 
     def subject(self) -> tuple[Noun, Any] | None:
         """The noun and the record that the view is looking at, or None when there is none."""
