@@ -110,11 +110,10 @@ def _kept(
 ) -> bool:
     """Issue into a folder, unless what is there will do; say which."""
     issued = issue(options.days)
-    until = None if options.renew else folders.good_until(folder, authority, issued)
+    until = folders.ensure(folder, authority, issued, renew=options.renew)
     if until is not None:
         _say(f"{folder}: good until {until:%Y-%m-%d}, left as it is (--renew makes another)")
         return False
-    folders.keep(folder, issued)
     _say(f"{folder}: valid until {issued.expires_at:%Y-%m-%d}")
     return True
 

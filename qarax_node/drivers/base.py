@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+COUNTERS_SECONDS = 2.0
+"""For each of the two questions that counters take: the server waits 5 s for both."""
+
 
 class Status(enum.StrEnum):
     """What was last observed of a VM; the words of the REST contract."""

@@ -12,11 +12,10 @@ if TYPE_CHECKING:
 async def keep(machine: Machine, *, autostart: bool) -> None:
     """Keep the wish; whatever runs goes on. Refused while the VM is being stopped or deleted."""
     async with machine.alone("autostart"):
-        wanted = type(machine.wanted)()
-        wanted.CopyFrom(machine.wanted)
-        wanted.autostart = autostart
-        if wanted == machine.wanted:
+        wanted = machine.wanted
+        if wanted.autostart == autostart:
             return
+        wanted.autostart = autostart
         await asyncio.to_thread(machine.record.keep_spec, wanted)
         machine.wish(wanted)
         machine.changed()

@@ -52,6 +52,17 @@ def keep(folder: Path, issued: Issued) -> None:
     write(folder / CA_CERTIFICATE, issued.ca, PUBLIC)
 
 
+def ensure(folder: Path, authority: Authority, issued: Issued, *, renew: bool = False) -> datetime | None:
+    """Keep what was issued and return None; unless what is there will do, then return when that ends.
+
+    `renew`: keep what was issued in any case.
+    """
+    until = None if renew else good_until(folder, authority, issued)
+    if until is None:
+        keep(folder, issued)
+    return until
+
+
 def good_until(folder: Path, authority: Authority, like: Issued) -> datetime | None:
     """When the certificate in a folder ends; None unless it would do for longer.
 

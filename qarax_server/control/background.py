@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from qarax_server.control.tasks import end
@@ -18,9 +18,19 @@ class Background:
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._beginning: set[str] = set()
 
     def __contains__(self, subject_id: str) -> bool:
-        return subject_id in self._tasks
+        return subject_id in self._tasks or subject_id in self._beginning
+
+    @contextlib.contextmanager
+    def beginning(self, subject_id: str) -> Iterator[None]:
+        """Between its commit and its task work is nobody's to take up."""
+        self._beginning.add(subject_id)
+        try:
+            yield
+        finally:
+            self._beginning.discard(subject_id)
 
     def start(self, subject_id: str, work: Coroutine[Any, Any, None]) -> None:
         """Begin work on a subject; it acts for the caller of this moment."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qarax_server.caller import Caller
 from qarax_server.control import placement
@@ -46,10 +47,11 @@ class Place:
     host: Host
 
 
-async def preview(core: Core, c: Connection, wanted: Wanted) -> Decision:
-    """Decide with the verdict on each host, and claim nothing."""
+async def preview(core: Core, c: Connection, wanted: Wanted) -> dict[str, Any]:
+    """Decide with the verdict on each host, claim nothing, and return the table."""
     survey = Survey(await hosts.list_candidates(c), core.settings.placement)
-    return placement.decide_by(survey, wanted.needs, whole=True)
+    decision = placement.decide_by(survey, wanted.needs, whole=True)
+    return _table(decision, await placements.get_time(c))
 
 
 async def claim(core: Core, tx: Transaction, wanted: Sequence[Wanted]) -> list[Place | Invalid | None]:
@@ -109,5 +111,10 @@ def _place(decision: Decision, claimed: dict[str, Host], refused_at: str | None)
 
 
 def _no_host(decision: Decision, decided_at: str) -> Invalid:
-    table = {"vm_id": None, "decided_at": decided_at, **decision.document()}
-    return Invalid(decision.message, code="no_host_fits", details={"placement": table})
+    details = {"placement": _table(decision, decided_at)}
+    return Invalid(decision.message, code="no_host_fits", details=details)
+
+
+def _table(decision: Decision, decided_at: str) -> dict[str, Any]:
+    """A decision as it is answered while there is no VM."""
+    return {"vm_id": None, "decided_at": decided_at, **decision.document()}

@@ -38,9 +38,7 @@ def new_vm(body: Mapping[str, Any]) -> NewVm:
 async def preview(core: Core, new: NewVm) -> dict[str, Any]:
     """Decide as `create` would, and change nothing."""
     async with core.database.connection() as c:
-        decision = await claiming.preview(core, c, await _wanted(core, c, new))
-        decided_at = await placements.get_time(c)
-    return {"vm_id": None, "decided_at": decided_at, **decision.document()}
+        return await claiming.preview(core, c, await _wanted(core, c, new))
 
 
 async def create(core: Core, vm_id: str, new: NewVm) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,6 @@ class Disks:
         self._database = core.database
         self._nodes = core.nodes
         self._background = Background()
-        self._beginning: set[str] = set()
         core.cancels[ACTION] = self._cancel
 
     async def create(self, pool_id: str, operation_id: str, new: Mapping[str, Any]) -> str:
@@ -66,7 +65,7 @@ class Disks:
             Conflict: the pool has an object or a file of this name, or one is on its way.
         """
         await self._check_no_file(pool_id, new)
-        with self._begun_here(operation_id):
+        with self._background.beginning(operation_id):
             async with self._database.transaction() as tx:
                 plan = await _plan(tx, pool_id, new)
                 host = await _maker(tx, plan)
@@ -98,21 +97,12 @@ class Disks:
         async with self._database.connection() as connection:
             left = await operations.list_open_operations(connection, "storage_object")
         for operation in left:
-            if operation.id not in self._background and operation.id not in self._beginning:
+            if operation.id not in self._background:
                 self._background.start(operation.id, self._undo(operation))
 
     async def close(self) -> None:
         """Stop; the next server settles."""
         await self._background.close()
-
-    @contextlib.contextmanager
-    def _begun_here(self, operation_id: str) -> Iterator[None]:
-        """Between its commit and its task an operation is nobody's to take up."""
-        self._beginning.add(operation_id)
-        try:
-            yield
-        finally:
-            self._beginning.discard(operation_id)
 
     async def _cancel(self, operation: Operation) -> None:
         """End the making of a disk, and remove what is there of it."""

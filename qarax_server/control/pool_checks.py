@@ -42,10 +42,12 @@ class PoolChecks:
         self._said = {pair: said for pair, said in self._said.items() if pair in pairs}
         never = [pair for pair in pairs if pair not in self._said]
         turn = list(islice((*never, *self._said), MOST_PER_ROUND))
-        rooms = await asyncio.gather(*(self._ask(*pairs[pair]) for pair in turn))
+        seen = await asyncio.gather(*(self._ask(*pairs[pair]) for pair in turn))
+        rooms: dict[str, int] = {}
+        for (pool_id, _), room in zip(turn, seen, strict=True):
+            rooms.setdefault(pool_id, room)
         for pool in pools:
-            room = next((found for pair, found in zip(turn, rooms, strict=True) if pair[0] == pool.id), None)
-            await self._settle(pool, hosts[pool.id], room or None)
+            await self._settle(pool, hosts[pool.id], rooms.get(pool.id) or None)
 
     async def _ask(self, pool: StoragePool, host: Host) -> int:
         """Ask one host, return how many bytes it sees; a host that is away says nothing of its storage."""

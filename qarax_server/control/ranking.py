@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Mapping, Sequence
 
-from qarax_server.control.verdicts import Needs
+from qarax_server.control.verdicts import Needs, score, too_small
 from qarax_server.models import Candidate
 
 FITS = "fits"
@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self, host: Candidate, memory: int, cpus: int) -> None:
         self.host = host
-        self.memory, self.cpus = max(memory, 1), max(cpus, 1)
+        self.memory, self.cpus = memory, cpus
         self.free_memory = memory - host.allocated_memory_bytes
         self.free_cpus = cpus - host.allocated_vcpus
 
@@ -68,10 +68,8 @@ class Ranking:
         return {**self._refused, **sized}
 
     def _verdict(self, room: Room) -> str:
-        if room.free_memory < self._memory:
-            return "memory"
-        return FITS if room.free_cpus >= self._vcpus else "cpus"
+        return too_small(room.free_memory - self._memory, room.free_cpus - self._vcpus) or FITS
 
     def _key(self, room: Room) -> tuple[float, str, str]:
         memory, cpus = room.free_memory - self._memory, room.free_cpus - self._vcpus
-        return -(memory / room.memory + cpus / room.cpus) / 2, room.host.name, room.host.id
+        return -score(memory, room.memory, cpus, room.cpus), room.host.name, room.host.id

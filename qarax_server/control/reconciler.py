@@ -93,9 +93,8 @@ class Reconciler:
                 tx.record(Event("gone", "orphan", vm_id, name, f"orphan {name} left host {host.name}"))
         async with self._core.database.connection() as c:
             home = (await vms.list_vm_hosts(c, [vm_id])).get(vm_id)
-        if home == host.id and await self._look(host, vm_id) is None:
-            async with self._core.database.transaction() as tx:
-                history.record_observed(tx, await vms.update_absent(tx, host.id, [vm_id], GONE))
+        if home == host.id:
+            await self._check_missing(host, [vm_id])
 
     async def settle_open(self) -> None:
         """Settle the operations that nobody works on and whose host answers."""

@@ -61,17 +61,18 @@ class Transfers:
             Conflict: an object, or what is under way, has that name in the pool or that path.
             Invalid: the pool is full.
         """
-        async with self._database.transaction() as tx:
-            pool = await storage_pools.get_storage_pool(tx, pool_id)
-            await _check_free(tx, pool, new["name"])
-            await pool_hosts.check_path_free(tx, pool, f"{pool.path}/{new['name']}")
-            await transfers.insert_transfer(tx, transfer_id, {**new, "storage_pool_id": pool_id})
-            text = await transfers.get_transfer_document(tx, pool_id, transfer_id)
-            message = (
-                f"transfer of {new['source']} to {new['name']} in storage pool {pool.name} was asked for"
-            )
-            tx.record(Event("create", "transfer", transfer_id, new["name"], message))
-        self._background.start(transfer_id, self._carry(transfer_id, pool))
+        with self._background.beginning(transfer_id):
+            async with self._database.transaction() as tx:
+                pool = await storage_pools.get_storage_pool(tx, pool_id)
+                await _check_free(tx, pool, new["name"])
+                await pool_hosts.check_path_free(tx, pool, f"{pool.path}/{new['name']}")
+                await transfers.insert_transfer(tx, transfer_id, {**new, "storage_pool_id": pool_id})
+                text = await transfers.get_transfer_document(tx, pool_id, transfer_id)
+                message = (
+                    f"transfer of {new['source']} to {new['name']} in storage pool {pool.name} was asked for"
+                )
+                tx.record(Event("create", "transfer", transfer_id, new["name"], message))
+            self._background.start(transfer_id, self._carry(transfer_id, pool))
         return text
 
     async def cancel(self, pool_id: str, transfer_id: str) -> str:

@@ -41,6 +41,18 @@ def room(has: int, ratio: float) -> int:
     return int(has * Decimal(str(ratio)))
 
 
+def too_small(free_memory: int, free_cpus: int) -> str:
+    """Name the rule that what would be left of a host's room breaks; empty: none."""
+    if free_memory < 0:
+        return "memory"
+    return "cpus" if free_cpus < 0 else ""
+
+
+def score(free_memory: int, memory: int, free_cpus: int, cpus: int) -> float:
+    """Rate a host by the share of its room that would be left."""
+    return (free_memory / max(memory, 1) + free_cpus / max(cpus, 1)) / 2
+
+
 class Rules:
     """What one VM needs, ready to be held against many hosts."""
 
@@ -66,9 +78,9 @@ class Rules:
         memory, cpus = self.room(host)
         free_memory = memory - host.allocated_memory_bytes - needs.memory
         free_cpus = cpus - host.allocated_vcpus - needs.vcpus
-        failed = self.standing(host) or ("memory" if free_memory < 0 else "cpus" if free_cpus < 0 else "")
-        score = (free_memory / max(memory, 1) + free_cpus / max(cpus, 1)) / 2
-        return Judged(host, failed, self.driver(host.usable_drivers), score)
+        failed = self.standing(host) or too_small(free_memory, free_cpus)
+        rating = score(free_memory, memory, free_cpus, cpus)
+        return Judged(host, failed, self.driver(host.usable_drivers), rating)
 
     def verdict(self, judged: Judged) -> dict[str, Any]:
         """Every rule with its numbers."""

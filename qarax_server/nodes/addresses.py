@@ -66,10 +66,14 @@ def why_not(name: str, found: Address, allowed: Sequence[str]) -> str:
         return f"{leads} is no address of a machine"
     if _is_metadata(found):
         return f"{leads} is link-local or a cloud's metadata service, where no host can be"
-    networks = [ipaddress.ip_network(each, strict=False) for each in allowed]
-    if networks and not any(found in network for network in networks):
+    if allowed and not any(found in network for network in _networks(tuple(allowed))):
         return f"{leads} is outside application.allowed_networks: {', '.join(allowed)}"
     return ""
+
+
+@lru_cache(1)  # the settings name them once
+def _networks(allowed: tuple[str, ...]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return [ipaddress.ip_network(each, strict=False) for each in allowed]
 
 
 @lru_cache(4096)  # a host is looked at before each call to it

@@ -8,8 +8,7 @@ from typing import Any
 
 from qarax_server import queries
 from qarax_server.database import Connection, Transaction
-from qarax_server.models import Operation, build
-from qarax_server.store.operations import Changed
+from qarax_server.store.operations import Changed, changed
 
 DEPLOYMENTS = queries.load("deployments")
 
@@ -47,7 +46,7 @@ async def pin_ssh_host_key(tx: Transaction, host_id: str, key: str) -> None:
 async def note_progress(tx: Transaction, operation_id: str, progress: Mapping[str, Any]) -> Changed | None:
     """Write how far an operation has come; None when it has ended."""
     row = await tx.fetch_one(DEPLOYMENTS.note_progress, id=operation_id, progress=json.dumps(progress))
-    return Changed(build(Operation, row), row["before"]) if row else None
+    return changed(row)
 
 
 async def list_running_vms(c: Connection, host_id: str) -> list[str]:

@@ -156,19 +156,19 @@ async def take_over(
         reason=reason,
         except_actions=list(except_actions),
     )
-    return _changed(row)
+    return changed(row)
 
 
 async def shorten_stop(tx: Transaction, operation_id: str, grace: int) -> Changed | None:
     """Give a stop in flight a nearer deadline."""
     row = await tx.fetch_one(OPERATIONS.shorten_stop, id=operation_id, grace=grace)
-    return _changed(row)
+    return changed(row)
 
 
 async def request_cancel(tx: Transaction, operation_id: str) -> Changed | None:
     """Ask for an operation's end; None when it is not in flight."""
     row = await tx.fetch_one(OPERATIONS.request_cancel, id=operation_id)
-    return _changed(row)
+    return changed(row)
 
 
 async def list_open_vm_operations(c: Connection) -> list[Open]:
@@ -188,7 +188,8 @@ async def delete_old_operations(c: Connection, days: int) -> int:
     return await forget(c, OPERATIONS.delete_old_operations, days=days)
 
 
-def _changed(row: Mapping[str, Any] | None) -> Changed | None:
+def changed(row: Mapping[str, Any] | None) -> Changed | None:
+    """Read an operation and what it was before from a row; None of none."""
     return Changed(build(Operation, row), row["before"]) if row else None
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from qarax_node.drivers.base import DriverError, Observation, Status
+from qarax_node.drivers.base import COUNTERS_SECONDS, DriverError, Observation, Status
 from qarax_node.drivers.cloud_hypervisor import boot, client, preflight, process, reasons
 from qarax_node.drivers.cloud_hypervisor.probe import probe
 from qarax_node.drivers.cloud_hypervisor.watching import (
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 OBSERVE_SECONDS = 2.0
-COUNTERS_SECONDS = 2.0  # two questions, and the server waits 5 s for both
 REBOOT_SECONDS = 90.0
 STATUSES = {
     "Running": Status.RUNNING,

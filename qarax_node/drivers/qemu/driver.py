@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qarax_node import processes
 from qarax_node.drivers.base import (
+    COUNTERS_SECONDS,
     Capability,
     DriverError,
     DriverFacts,
@@ -39,7 +40,6 @@ NAME = "qemu"
 # Prefaulting a large memory comes before QEMU's first answer.
 START_SECONDS = 30.0
 EXIT_SECONDS = 2.0
-COUNTERS_SECONDS = 2.0  # two questions, and the server waits 5 s for both
 IMAGE_SECONDS = 10.0
 CAPABILITIES = frozenset(
     {

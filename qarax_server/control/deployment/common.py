@@ -52,8 +52,7 @@ async def _address(run: Run) -> str:
     except addresses.Unresolved as error:
         raise HostAccessError(str(error)) from error
     for each in found:
-        if sentence := addresses.why_not(name, each, allowed):
-            raise HostAccessError(f"not dialled: {sentence}")
+        addresses.check(name, each, allowed, loopback_only=False)
     return str(await addresses.first_that_answers(found, run.plan.ssh_port))
 
 
@@ -86,14 +85,12 @@ async def bring_certificates(run: Run) -> Outcome:
         return await _expect_certificate(run)
     folder = Path(run.core.settings.node_tls.directory) / folders.HOSTS / run.host.name
     issued = authority.issue_for_host(run.host.id, run.host.name, run.host.address)
-    if folders.good_until(folder, authority, issued) is None:
-        folders.keep(folder, issued)
+    until = folders.ensure(folder, authority, issued) or issued.expires_at
     await run.machine.run("install", "-d", "-m", "0700", TLS_DIRECTORY)
     changed = False
     for name in ("ca.pem", "certificate.pem", "key.pem"):
         changed |= await run.machine.put(folder / name, f"{TLS_DIRECTORY}/{name}", "0600")
     run.certificate, run.certificate_is_new = sha256(folder / "certificate.pem"), changed
-    until = folders.good_until(folder, authority, issued) or issued.expires_at
     return Outcome(f"{TLS_DIRECTORY}, valid until {until:%Y-%m-%d}", changed)
 
 

@@ -48,7 +48,6 @@ class Deployments:
         self._ask_node = ask_node
         self._background = Background()
         self._work: dict[str, tuple[asyncio.Task[None], Report]] = {}
-        self._beginning: set[str] = set()
         core.cancels[ACTION] = self._cancel
 
     async def create(self, host_id: str, operation_id: str, request: Mapping[str, Any]) -> str:
@@ -65,8 +64,7 @@ class Deployments:
             host = await hosts.get_host(c, host_id)
         plan = await asyncio.to_thread(make_plan, core.settings, host.address, request)
         await check_address(host.address, core.settings.application.allowed_networks)
-        self._beginning.add(operation_id)
-        try:
+        with self._background.beginning(operation_id):
             async with core.database.transaction() as tx:
                 host = await hosts.lock_host(tx, host_id)
                 await require_idle(tx, host_id)
@@ -74,8 +72,6 @@ class Deployments:
                 operation = await self._begin(tx, host, plan, operation_id)
                 text = await operations.get_operation_document(tx, operation.id)
             self._background.start(operation.id, self._carry(operation, host, plan))
-        finally:
-            self._beginning.discard(operation_id)
         return text
 
     async def take_up(self) -> None:
@@ -83,8 +79,7 @@ class Deployments:
         async with self._core.database.connection() as c:
             left = await operations.list_open_operations(c, "host")
         for operation in left:
-            mine = operation.id in self._background or operation.id in self._beginning
-            if operation.action == ACTION and not mine:
+            if operation.action == ACTION and operation.id not in self._background:
                 await self._settle(operation, "failed", "interrupted", _interrupted(operation))
 
     async def close(self) -> None:

@@ -33,7 +33,7 @@ INDEX = "the host's package index must be reachable, or put these wheels into de
 
 async def bring_packages(run: Run) -> Outcome:
     """The wheels, and the list that pins them, unless the release is installed already."""
-    release = _release(run)
+    release = run.release
     if await _complete(run):
         return Outcome(f"{_home(release)} is installed", changed=False)
     place, brought = f"{PACKAGES}/{release.name}", 0
@@ -46,7 +46,7 @@ async def bring_packages(run: Run) -> Outcome:
 
 async def make_environment(run: Run) -> Outcome:
     """A virtual environment of exactly the locked versions; one that was cut off is made anew."""
-    release, machine = _release(run), run.machine
+    release, machine = run.release, run.machine
     home, place = _home(release), f"{PACKAGES}/{release.name}"
     if await _complete(run):
         return Outcome(home, changed=False)
@@ -74,7 +74,7 @@ async def bring_hypervisor(run: Run) -> Outcome:
     digest = run.core.settings.deployment.cloud_hypervisor_sha256
     if await run.machine.has(HYPERVISOR_PATH, digest):
         return Outcome(f"{HYPERVISOR_PATH}, SHA-256 {digest}", changed=False)
-    source = _release(run).hypervisor
+    source = run.release.hypervisor
     found = sha256(source) if source.is_file() else "none"
     if found != digest:
         why = "is missing" if found == "none" else f"has the SHA-256 {found}"
@@ -89,7 +89,7 @@ async def bring_hypervisor(run: Run) -> Outcome:
 async def put_units(run: Run) -> Outcome:
     """Units, kernel modules and sysctls of the release. Options of the operator's own stay."""
     changed = []
-    for name, content in _release(run).files.items():
+    for name, content in run.release.files.items():
         place = PLACES.get(posixpath.dirname(name))
         base = posixpath.basename(name)
         if place is None or base == "qarax-server.service":
@@ -117,7 +117,7 @@ def node_unit(content: bytes, port: int, *, tls: bool) -> bytes:
 
 async def switch(run: Run) -> Outcome:
     """The new release becomes the one that is started from now on."""
-    release, machine = _release(run), run.machine
+    release, machine = run.release, run.machine
     current = (await machine.ask("readlink", f"{BASE}/current")).output.strip()
     changed = False
     if current != f"releases/{release.name}":
@@ -140,17 +140,11 @@ async def _link(run: Run, target: str, name: str) -> None:
 
 
 async def _complete(run: Run) -> bool:
-    return (await run.machine.ask("test", "-f", f"{_home(_release(run))}/.complete")).status == 0
+    return (await run.machine.ask("test", "-f", f"{_home(run.release)}/.complete")).status == 0
 
 
 def _home(release: Release) -> str:
     return f"{RELEASES}/{release.name}"
-
-
-def _release(run: Run) -> Release:
-    if run.plan.release is None:
-        raise HostAccessError("a direct deployment needs a release")
-    return run.plan.release
 
 
 STEPS = (

@@ -16,7 +16,6 @@ from qarax_server.errors import HostAccessError
 from qarax_server.ssh.session import Ended, Session
 
 CHUNK = 1 << 18
-SHOWN_OUTPUT = 4000
 
 
 class CommandError(HostAccessError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from qarax_server.control.deployment.machine import CommandError, sha256
 from qarax_server.control.deployment.release import KEEPER_UNIT, NODE_UNIT
 from qarax_server.control.deployment.steps import Outcome, Run
-from qarax_server.errors import HostAccessError
 from qarax_server.store import deployments
 
 STARTED = "/opt/qarax/{}.started"
@@ -40,7 +39,7 @@ async def try_restart(run: Run, *units: str) -> None:
 
 async def start_keeper(run: Run) -> Outcome:
     """Start it, or leave it alone, or replace it while no VM runs."""
-    wanted = _keeper(run)
+    wanted = run.release.keeper
     active = await _active(run, KEEPER_UNIT)
     if active and await _started_from(run, "keeper") == wanted:
         return Outcome("it runs and is not touched", changed=False)
@@ -59,8 +58,7 @@ async def start_keeper(run: Run) -> Outcome:
 async def start_node(run: Run) -> Outcome:
     """Start it, or restart it when release, unit or certificate are others than those that it runs with."""
     unit = await run.machine.reads(f"/etc/systemd/system/{NODE_UNIT}") or ""
-    release = run.plan.release.name if run.plan.release else ""
-    wanted = f"{release} {sha256(unit.encode())} {run.certificate}"
+    wanted = f"{run.release.name} {sha256(unit.encode())} {run.certificate}"
     active = await _active(run, NODE_UNIT)
     if active and await _started_from(run, "node") == wanted:
         return Outcome("it runs what was deployed", changed=False)
@@ -88,12 +86,6 @@ async def _active(run: Run, unit: str) -> bool:
 
 async def _started_from(run: Run, name: str) -> str | None:
     return await run.machine.reads(STARTED.format(name))
-
-
-def _keeper(run: Run) -> str:
-    if run.plan.release is None:
-        raise HostAccessError("a direct deployment needs a release")
-    return run.plan.release.keeper
 
 
 def named(names: list[str], most: int = 5) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from qarax_server.control.core import Core
 from qarax_server.control.deployment.machine import CommandError, Machine
 from qarax_server.control.deployment.plan import Plan
+from qarax_server.control.deployment.release import Release
 from qarax_server.control.deployment.report import Report
 from qarax_server.errors import HostAccessError, QaraxError
 from qarax_server.models import Host
@@ -47,6 +48,13 @@ class Run:
         if self.connected is None:
             raise HostAccessError("nobody is logged in")
         return self.connected
+
+    @property
+    def release(self) -> Release:
+        """What a direct deployment brings."""
+        if self.plan.release is None:
+            raise HostAccessError("a direct deployment needs a release")
+        return self.plan.release
 
 
 @dataclass(frozen=True)
