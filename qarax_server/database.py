@@ -133,11 +133,6 @@ class Transaction(Connection):
         )
         return text
 
-    async def snapshots(self, subject_type: str, ids: Iterable[str]) -> dict[str, str | None]:
-        """Do the same for several, by id."""
-        rows = await self.fetch_all(EVENTS.get_subjects, subject_type=subject_type, ids=list(ids))
-        return {row["id"]: row["document"] for row in rows}
-
     async def commit(self) -> None:
         """Write the events, then COMMIT, in one round trip."""
         if not self._events and not self._begun and len(self._waiting) == 1:

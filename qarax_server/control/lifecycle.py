@@ -82,28 +82,30 @@ def with_grace(operation: Operation, seconds: int) -> Operation:
 
 async def _act(core: Core, action: str, vm_id: str, grace: int | None) -> str:
     for _ in range(ATTEMPTS):
-        vm, host, running = await _look(core, vm_id)
-        if running is None and host.reachable and transitions.is_done(action, vm.shown_status):
-            async with core.database.connection() as c:
-                return await vms.get_vm_document(c, vm_id)
+        vm, host = await _look(core, vm_id)
+        if host.reachable and vm.shown_status in transitions.ACTIONS[action].allowed:
+            operation = await _claim(core, action, vm, _parameters(core, action, vm, grace))
+            if operation is not None:
+                return await _run(core, operation, vm, host)
+        running = await _get_running(core, vm_id)
         if running is not None and _shortens(action, grace, running):
             return await _shorten(core, running, host, grace or 0)
         _check(action, vm, host, running)
-        parameters = _parameters(core, action, vm, grace)
-        operation = await _claim(core, action, vm, parameters)
-        if operation is not None:
-            return await _run(core, operation, vm, host)
+        if transitions.is_done(action, vm.shown_status):
+            async with core.database.connection() as c:
+                return await vms.get_vm_document(c, vm_id)
     raise Conflict(f"{vm.name} changes faster than this request can be decided: try again", code="busy")
 
 
-async def _look(core: Core, vm_id: str) -> tuple[Vm, Host, Operation | None]:
+async def _look(core: Core, vm_id: str) -> tuple[Vm, Host]:
     async with core.database.connection() as c:
         vm = await vms.get_vm(c, vm_id)
-        return (
-            vm,
-            await hosts.get_host(c, vm.host_id),
-            await operations.get_running_operation(c, "vm", vm_id),
-        )
+        return vm, await hosts.get_host(c, vm.host_id)
+
+
+async def _get_running(core: Core, vm_id: str) -> Operation | None:
+    async with core.database.connection() as c:
+        return await operations.get_running_operation(c, "vm", vm_id)
 
 
 def _check(action: str, vm: Vm, host: Host, running: Operation | None) -> None:
@@ -127,8 +129,7 @@ async def _claim(core: Core, action: str, vm: Vm, parameters: Mapping[str, Any])
     seconds = parameters.get("grace_seconds", SECONDS[action])
     with core.mine.beginning() as begin:
         async with core.database.transaction() as tx:
-            before = await tx.snapshot("vm", vm.id)
-            operation = await operations.claim_vm_operation(
+            begun = await operations.claim_vm_operation(
                 tx,
                 vm.id,
                 action,
@@ -136,12 +137,13 @@ async def _claim(core: Core, action: str, vm: Vm, parameters: Mapping[str, Any])
                 parameters=parameters,
                 seconds=seconds,
             )
-            if operation is not None:
-                if action == "start":
-                    await _check_root_disk(core, tx, vm)
-                begin(operation)
-                history.record_started(tx, operation, before)
-    return operation
+            if begun is None:
+                return None
+            if action == "start":
+                await _check_root_disk(core, tx, vm)
+            begin(begun.operation)
+            history.record_started(tx, begun.operation, begun.vm_before)
+    return begun.operation
 
 
 async def _check_root_disk(core: Core, tx: Transaction, vm: Vm) -> None:
@@ -201,7 +203,7 @@ async def _shorten(core: Core, running: Operation, host: Host, grace: int) -> st
 
 
 async def _delete(core: Core, vm_id: str, *, force: bool) -> None:
-    vm, host, _ = await _look(core, vm_id)
+    vm, host = await _look(core, vm_id)
     if vm.protected:
         raise Conflict(f"{vm.name} is protected: PATCH it to protected false first", code="protected")
     if not host.reachable and not force:

@@ -99,25 +99,24 @@ async def settle(core: Core, reached: Sequence[Reached]) -> Sequence[str | None]
         told = {vm_id: each.observed.spec_digest for vm_id, each in firsts.items() if each.tells}
         if told:
             vms.update_told(tx, told)
-        before = await tx.snapshots("vm", firsts)
+        settled = await operations.settle_operations(tx, [each.end for each in firsts.values()])
         seen = [(each.host_id, each.observed) for each in firsts.values()]
         changes = {change.vm_id: change for change in await vms.update_observed(tx, seen)}
-        settled = await operations.settle_operations(tx, [each.end for each in firsts.values()])
         for vm_id, each in firsts.items():
             if changed := settled.get(each.operation.id):
-                _record(tx, each, changed, before[vm_id])
+                _record(tx, each, changed)
             elif vm_id in changes:
                 history.record_observed(tx, [changes[vm_id]])
         tx.tell("vm", [vm_id for vm_id, each in firsts.items() if each.operation.id in settled])
     return [tx.documents.get(each.vm_id, "") if each is firsts[each.vm_id] else None for each in reached]
 
 
-def _record(tx: Transaction, reached: Reached, changed: Changed, before: str | None) -> None:
+def _record(tx: Transaction, reached: Reached, changed: Changed) -> None:
     operation, reason = reached.operation, reached.end.reason
     history.record_operation(tx, changed, reached.who)
     message = f"{operation.subject_name} {DONE[operation.action]}" + (f": {reason}" if reason else "")
     vm = (operation.subject_id, operation.subject_name)
-    history.record_vm(tx, operation.action, vm, message, before, who=reached.who)
+    history.record_vm(tx, operation.action, vm, message, changed.vm_before, who=reached.who)
     reach(f"{operation.action}.settling")
 
 
@@ -152,17 +151,15 @@ async def _give_up(
     """End an action (status, outcome, reason, message for its VM's event); False when it had ended before."""
     status, outcome, reason, message = end
     async with core.database.transaction() as tx:
-        await vms.lock_vm(tx, operation.subject_id)
-        before = await tx.snapshot("vm", operation.subject_id)
-        changes = await vms.update_observed(tx, [observed] if observed else [])
+        vms.lock_vms(tx, [operation.subject_id])
         settled = await operations.settle_operation(tx, operation.id, status, outcome, reason)
+        changes = await vms.update_observed(tx, [observed] if observed else [])
         if settled is None:
             history.record_observed(tx, changes)
             return False
         history.record_operation(tx, settled)
-        history.record_vm(
-            tx, operation.action, (operation.subject_id, operation.subject_name), message, before
-        )
+        vm = (operation.subject_id, operation.subject_name)
+        history.record_vm(tx, operation.action, vm, message, settled.vm_before)
         return True
 
 
@@ -170,7 +167,7 @@ async def forget(core: Core, operation: Operation, host_id: str, *, told: bool) 
     """Settle a deletion: the row, its claim and its disks go; an untold node gets a tombstone."""
     reason = None if told else "its host is away; its node is told when it returns"
     async with core.database.transaction() as tx:
-        before = await _lock(tx, operation, host_id)
+        await _lock(tx, operation, host_id)
         settled = await operations.settle_operation(tx, operation.id, "succeeded", "done", reason)
         if settled is None:
             return
@@ -179,7 +176,7 @@ async def forget(core: Core, operation: Operation, host_id: str, *, told: bool) 
             await orphans.insert_tombstone(tx, operation.subject_id, host_id, name)
         history.record_operation(tx, settled)
         message = f"{name} was deleted" + (f": {reason}" if reason else "")
-        history.record_vm(tx, "delete", (operation.subject_id, name), message, before)
+        history.record_vm(tx, "delete", (operation.subject_id, name), message, settled.vm_before)
         reach("delete.settling")
 
 
@@ -189,13 +186,14 @@ async def undo_creation(
     """Settle a creation that a node refused, or that was cancelled: row and claim go as if never there."""
     how = "refused" if status == "failed" else status
     async with core.database.transaction() as tx:
-        before = await _lock(tx, operation, host_id)
+        await _lock(tx, operation, host_id)
         settled = await operations.settle_operation(tx, operation.id, status, how, reason)
         if settled is None:
             return
         name = await _delete(tx, operation.subject_id)
         history.record_operation(tx, settled)
-        history.record_vm(tx, "create", (operation.subject_id, name), f"{name} was {how}: {reason}", before)
+        message = f"{name} was {how}: {reason}"
+        history.record_vm(tx, "create", (operation.subject_id, name), message, settled.vm_before)
 
 
 def busy(operation: Operation) -> Busy:
@@ -212,11 +210,10 @@ def busy(operation: Operation) -> Busy:
     return Busy(sentence, details={"operation": details})
 
 
-async def _lock(tx: Transaction, operation: Operation, host_id: str) -> str | None:
-    """Lock a host and one of its VMs, and return the VM's JSON text."""
+async def _lock(tx: Transaction, operation: Operation, host_id: str) -> None:
+    """Lock a host and one of its VMs, in this order."""
     await hosts.lock_host(tx, host_id)
-    await vms.lock_vm(tx, operation.subject_id)
-    return await tx.snapshot("vm", operation.subject_id)
+    vms.lock_vms(tx, [operation.subject_id])
 
 
 async def _delete(tx: Transaction, vm_id: str) -> str:

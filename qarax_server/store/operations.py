@@ -22,10 +22,14 @@ LISTING = Listing(OPERATIONS.list_operation_resources, time="started_at", name="
 
 @dataclass(frozen=True)
 class Changed:
-    """An operation after a change, with its JSON text from before."""
+    """An operation after a change, with its JSON text from before; None when it has just begun.
+
+    `vm_before` is that of the VM it is about, where it begins or ends.
+    """
 
     operation: Operation
-    before: str
+    before: str | None
+    vm_before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ async def claim_vm_operation(
     allowed: Iterable[str],
     parameters: Mapping[str, Any],
     seconds: float,
-) -> Operation | None:
+) -> Changed | None:
     """Begin an action on a VM in one statement; None when status, host or another operation forbid it."""
     who = caller.current()
     row = await tx.fetch_one(
@@ -105,7 +109,7 @@ async def claim_vm_operation(
         parameters=json.dumps(parameters),
         seconds=seconds,
     )
-    return build(Operation, row) if row else None
+    return changed(row)
 
 
 async def insert_operation(
@@ -142,7 +146,7 @@ async def settle_operation(
 async def settle_operations(tx: Transaction, ends: Sequence[End]) -> dict[str, Changed]:
     """End operations; return those, by id, that had not been ended before."""
     rows = await tx.fetch_all(OPERATIONS.settle_operations, ends=json.dumps([vars(each) for each in ends]))
-    return {row["id"]: Changed(build(Operation, row), row["before"]) for row in rows}
+    return {row["id"]: _changed(row) for row in rows}
 
 
 async def take_over(
@@ -189,8 +193,12 @@ async def delete_old_operations(c: Connection, days: int) -> int:
 
 
 def changed(row: Mapping[str, Any] | None) -> Changed | None:
-    """Read an operation and what it was before from a row; None of none."""
-    return Changed(build(Operation, row), row["before"]) if row else None
+    """Read an operation and what was before from a row; None of none."""
+    return _changed(row) if row else None
+
+
+def _changed(row: Mapping[str, Any]) -> Changed:
+    return Changed(build(Operation, row), row.get("before"), row.get("vm_before"))
 
 
 def _unknown(operation_id: str) -> NotFound:

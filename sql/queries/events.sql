@@ -2,14 +2,6 @@
 -- A resource as its GET gives it now, null when it is gone.
 SELECT resource_json(%(subject_type)s::text, %(id)s::uuid)::text AS document;
 
--- name: get_subjects
--- Resources of one kind as their GETs give them now, null for one that is gone.
-SELECT
-    asked.id,
-    r.document::text AS document
-FROM unnest(%(ids)s::uuid []) AS asked (id)
-LEFT JOIN resources_json(%(subject_type)s::text, %(ids)s::uuid []) AS r ON asked.id = r.id;
-
 -- name: flush_and_commit
 -- A transaction's events as its last act. The lock makes sequence numbers grow in the order of commits. It is
 -- not held while the disk is waited for: the commit itself does not wait, the empty one behind it does, together

@@ -12,7 +12,8 @@ SELECT * FROM operations
 WHERE subject_type = %(subject_type)s AND subject_id = %(subject_id)s AND status = 'running';
 
 -- name: claim_vm_operation
--- Begin an action on a VM: only from an allowed status, only while its host answers, only one at a time.
+-- Begin an action on a VM: only from an allowed status, only while its host answers, only one at a time; with the
+-- VM's JSON from before.
 INSERT INTO operations (
     subject_type, subject_id, subject_name, action, actor, request_id, parameters, deadline_at
 )
@@ -30,7 +31,9 @@ INNER JOIN hosts AS h ON v.host_id = h.id
 WHERE v.id = %(vm_id)s AND h.reachable AND v.status = ANY(%(allowed)s::text [])
 FOR UPDATE OF v
 ON CONFLICT (subject_type, subject_id) WHERE status = 'running' DO NOTHING
-RETURNING *;
+RETURNING
+    *,
+    resource_json('vm', subject_id)::text AS vm_before;
 
 -- name: insert_operations
 -- Begin actions on subjects that were just made, or that have no status to check.
@@ -54,14 +57,17 @@ FROM json_to_recordset(%(operations)s::json) AS n (
 RETURNING *;
 
 -- name: settle_operations
--- End operations, those that nobody ended before.
+-- End operations, those that nobody ended before; with the JSON from before, and that of the VM of one on a VM.
 UPDATE operations
 SET status = e.status, outcome = e.outcome, reason = e.reason, ended_at = now(), updated_at = now()
 FROM json_to_recordset(%(ends)s::json) AS e (id uuid, status text, outcome text, reason text)
 WHERE operations.id = e.id AND operations.status = 'running'
 RETURNING
     operations.*,
-    resource_json('operation', operations.id)::text AS before;
+    resource_json('operation', operations.id)::text AS before,
+    CASE
+        WHEN operations.subject_type = 'vm' THEN resource_json('vm', operations.subject_id)::text
+    END AS vm_before;
 
 -- name: take_over
 -- End whatever runs on a subject in favour of a stronger action.
