@@ -1,11 +1,13 @@
-"""`python -m tests.bench.bare PORT DSN FIRST_NODE_PORT HOSTS`: the floor of a creation in one Python process.
+"""`python -m tests.bench.bare PORT DSN`: the floor of an action in one Python process.
 
-An aiohttp handler with the two transactions and the one RPC that a creation cannot do without, and nothing
-else: no rules, no decision kept, no history, no keys, no checks.
+An aiohttp handler with the two transactions and the one RPC that a creation or a start cannot do without, and
+nothing else: no rules, no decision kept, no history, no keys, no checks.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +17,9 @@ import aiopg
 import grpc
 from aiohttp import web
 from qarax_proto import node_pb2, node_pb2_grpc
+
+from tests.faults.world import World
+from tests.server.running import free_port, until
 
 CLAIM_AND_INSERT = """
 WITH claimed AS (
@@ -34,35 +39,60 @@ CONNECTIONS = 10
 
 def main() -> None:
     """Serve until killed."""
-    port, dsn, first, hosts = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    web.run_app(_application(dsn, first, hosts), host="127.0.0.1", port=port, print=None, access_log=None)
+    port, dsn = int(sys.argv[1]), sys.argv[2]
+    web.run_app(_application(dsn), host="127.0.0.1", port=port, print=None, access_log=None)
 
 
-def _application(dsn: str, first: int, hosts: int) -> web.Application:
+@contextlib.asynccontextmanager
+async def beside(world: World) -> AsyncIterator[str]:
+    """Run it on a world's database and nodes, beside its server; yields its URL."""
+    port = free_port()
+    command = ("-m", "tests.bench.bare", str(port), world.database.dsn)
+    process = await asyncio.create_subprocess_exec(sys.executable, *command)
+    try:
+        await until(lambda: _listens(port), 30)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _application(dsn: str) -> web.Application:
     app = web.Application()
-    numbers = itertools.cycle(range(hosts))
 
     async def parts(_: web.Application) -> AsyncIterator[None]:
-        channels = [grpc.aio.insecure_channel(f"127.0.0.1:{first + number}") for number in range(hosts)]
-        stubs[:] = [node_pb2_grpc.NodeStub(channel) for channel in channels]
-        async with aiopg.create_pool(dsn, maxsize=CONNECTIONS) as found:
+        async with aiopg.create_pool(dsn, maxsize=CONNECTIONS) as found, contextlib.AsyncExitStack() as stack:
+            async with found.acquire() as connection, connection.cursor() as cursor:
+                await cursor.execute("SELECT name, port FROM hosts ORDER BY name")
+                hosts = await cursor.fetchall()
+            for name, port in hosts:
+                channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+                nodes.append((name, node_pb2_grpc.NodeStub(channel)))
             pool.append(found)
             yield
-        for channel in channels:
-            await channel.close()
 
     async def create(request: web.Request) -> web.Response:
-        memory, number = (await request.json())["memory_size"], next(numbers)
+        memory, (name, node) = (await request.json())["memory_size"], nodes[next(numbers) % len(nodes)]
         async with pool[0].acquire() as connection, connection.cursor() as cursor:
-            await cursor.execute(CLAIM_AND_INSERT, {"memory": memory, "host": f"host-{number:04}"})
+            await cursor.execute(CLAIM_AND_INSERT, {"memory": memory, "host": name})
             ((vm_id,),) = await cursor.fetchall()
-        await stubs[number].Describe(node_pb2.DescribeRequest())
+        await node.Describe(node_pb2.DescribeRequest())
         async with pool[0].acquire() as connection, connection.cursor() as cursor:
             await cursor.execute(SETTLE, {"id": vm_id})
         return web.Response(status=201, text=str(vm_id))
 
     pool: list[aiopg.Pool] = []
-    stubs: list[Any] = []
+    nodes: list[tuple[str, Any]] = []
+    numbers = itertools.count()
     app.cleanup_ctx.append(parts)
     app.router.add_post("/vms", create)
     return app

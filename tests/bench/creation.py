@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
-import sys
 import uuid
-from collections.abc import AsyncIterator
 
-from tests.bench import programs
+from tests.bench import bare, programs
 from tests.bench.fleet import MEMORY, cursor, fleet
 from tests.bench.load import all_at_once
 from tests.bench.measure import in_turns, median, ratios, spread
 from tests.bench.rows import Bench, Line, row
 from tests.faults.world import World
 from tests.postgres import TestDatabase
-from tests.server.running import free_port, new_vm, until
+from tests.server.running import new_vm
 
 HOSTS, CLIENTS = 100, 50
 CLAIM_AND_INSERT = """
@@ -40,7 +36,7 @@ async def creates(bench: Bench) -> list[Line]:
     each = bench.size(20, 4)
     count = CLIENTS * each
     numbers = itertools.count(1)
-    async with fleet(bench, HOSTS, 0) as world, _bare(world) as bare_url:
+    async with fleet(bench, HOSTS, 0) as world, bare.beside(world) as bare_url:
         assert_memory = _capacity(world.database)
 
         async def ours() -> float:
@@ -62,7 +58,7 @@ async def creates(bench: Bench) -> list[Line]:
             assert len(set(answers)) == count
             return count / seconds
 
-        mine, other, bare = await in_turns(bench.rounds, ours, theirs, floor)
+        mine, other, least = await in_turns(bench.rounds, ours, theirs, floor)
         _assert_exact(world, len(mine) * count, assert_memory)
     share = ratios(mine, other)
     return [
@@ -84,40 +80,14 @@ async def creates(bench: Bench) -> list[Line]:
             "P4",
             "the same against its floor in one Python process",
             f"{median(mine):.0f} /s",
-            f"bare aiohttp handler, 2 transactions + 1 RPC {median(bare):.0f} /s",
+            f"bare aiohttp handler, 2 transactions + 1 RPC {median(least):.0f} /s",
             "–",
             None,
-            median(ratios(mine, bare)),
-            spread(ratios(mine, bare)),
-            samples={"bare_creates_a_second": bare},
+            median(ratios(mine, least)),
+            spread(ratios(mine, least)),
+            samples={"bare_creates_a_second": least},
         ),
     ]
-
-
-@contextlib.asynccontextmanager
-async def _bare(world: World) -> AsyncIterator[str]:
-    """The floor as a process beside the server, on the same database and nodes."""
-    port = free_port()
-    with cursor(world.database.dsn) as found:
-        found.execute("SELECT min(port) FROM hosts")
-        ((first,),) = found.fetchall()
-    command = ("-m", "tests.bench.bare", str(port), world.database.dsn, str(first), str(HOSTS))
-    process = await asyncio.create_subprocess_exec(sys.executable, *command)
-    try:
-        await until(lambda: _listens(port), 30)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 def _capacity(database: TestDatabase) -> int:

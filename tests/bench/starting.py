@@ -8,6 +8,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+from tests.bench import bare
 from tests.bench.load import Wire, connected
 from tests.bench.measure import in_turns, median, percentile, ratios, spread
 from tests.bench.rows import Bench, Line, row
@@ -30,7 +31,7 @@ async def stand_in_start(bench: Bench) -> list[Line]:
         vm_id = await world.create(boot_source_id=source)
         paused: list[float] = []
         with tempfile.TemporaryDirectory(prefix="qarax-hand-") as place:
-            async with connected(world.url) as wire:
+            async with connected(world.url) as wire, bare.beside(world) as url, connected(url) as least:
 
                 async def ours() -> float:
                     seconds = await start(wire, vm_id)
@@ -42,7 +43,10 @@ async def stand_in_start(bench: Bench) -> list[Line]:
                 async def theirs() -> float:
                     return await asyncio.to_thread(_start_by_hand, Path(place))
 
-                mine, other = await in_turns(rounds, ours, theirs)
+                async def floor() -> float:
+                    return await _bare(least)
+
+                mine, other, handled = await in_turns(rounds, ours, theirs, floor)
     more = (median(mine) - median(other)) * 1000
     tail = (percentile(mine, 0.99) - percentile(other, 0.99)) * 1000
     return [
@@ -50,23 +54,26 @@ async def stand_in_start(bench: Bench) -> list[Line]:
             "P3",
             "start: REST → 200, 20 ms boot",
             f"{median(mine) * 1000:.1f} ms (p99 {percentile(mine, 0.99) * 1000:.1f})",
-            f"by hand {median(other) * 1000:.1f} ms (p99 {percentile(other, 0.99) * 1000:.1f})",
+            f"by hand {median(other) * 1000:.1f} ms (p99 {percentile(other, 0.99) * 1000:.1f}); "
+            f"with a bare handler's part {(median(other) + median(handled)) * 1000:.1f} ms",
             f"+ ≤ 8 ms, p99 + ≤ 25 ms: + {more:.1f}, + {tail:.1f}",
             more <= 8 and tail <= 25,
             median(ratios(mine, other)),
             spread(mine),
             "Two transactions that reach the disk (claim and outcome), one RPC and the keeper's spawn lie "
-            "around the same hypervisor's own start; a pause goes the same way and starts nothing.",
-            {"server_seconds": mine, "by_hand_seconds": other},
+            "around the same hypervisor's own start; a pause goes the same way and starts nothing. A bare "
+            "handler does two transactions and an RPC and nothing else: no rules, no history, no keys.",
+            {"server_seconds": mine, "by_hand_seconds": other, "bare_handler_seconds": handled},
         ),
         Line(
             "P3",
             "of that the way to the hypervisor and back: pause, REST → 200",
             f"{median(paused) * 1000:.1f} ms (p99 {percentile(paused, 0.99) * 1000:.1f})",
-            "–",
+            f"bare aiohttp handler, 2 transactions + 1 RPC {median(handled) * 1000:.1f} ms",
             "–",
             None,
-            spread=spread(paused),
+            median(ratios(paused, handled)),
+            spread(paused),
             samples={"pause_seconds": paused},
         ),
     ]
@@ -77,6 +84,14 @@ async def _paused(wire: Wire, vm_id: str) -> float:
     reply = await wire.ask("POST", f"/vms/{vm_id}/pause")
     seconds = time.perf_counter() - began
     assert reply.status == HTTPStatus.OK, reply
+    return seconds
+
+
+async def _bare(wire: Wire) -> float:
+    began = time.perf_counter()
+    reply = await wire.ask("POST", "/vms", {"memory_size": 1 << 20})
+    seconds = time.perf_counter() - began
+    assert reply.status == HTTPStatus.CREATED, reply
     return seconds
 
 
