@@ -41,12 +41,13 @@ async def restart(bench: Bench) -> list[Line]:
             mine.append(await restarted(world))
             other.append(await _by_hand(world, count))
             starts.append(await _started(world))
+    floor = median(other) + median(starts)
     return [
         Line(
             "P12",
             f"{count:,} VMs on {HOSTS} hosts right after a restart",
             f"{median(mine):.2f} s",
-            f"{HOSTS} RPCs + one UPDATE {median(other):.2f} s",
+            f"{HOSTS} RPCs + one UPDATE {median(other):.2f} s; with the program's own start {floor:.2f} s",
             "≤ 3 s",
             median(mine) <= 3,
             median(ratios(mine, other)),
