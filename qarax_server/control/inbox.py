@@ -32,6 +32,7 @@ class Inbox:
         self._reconciler = reconciler
         self._waiting: Batch = {}
         self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._mine.on_end.append(self._news.set)
 
     def put(self, host_id: str, seen: Observation) -> None:
@@ -41,19 +42,38 @@ class Inbox:
             self._waiting[seen.vm_id] = (host_id, seen)
         self._news.set()
 
+    async def forget(self, host_id: str, vm_id: str | None = None) -> None:
+        """Write nothing more of what a host said before this moment, of one of its VMs or of all.
+
+        For whoever knows something newer that no generation tells: a VM has left its node.
+        """
+        async with self._writing:
+            self._waiting = {
+                each: (home, seen)
+                for each, (home, seen) in self._waiting.items()
+                if home != host_id or vm_id not in {None, each}
+            }
+
     async def write(self) -> None:
         """Write what arrives, all of it at once, for as long as this runs."""
         while True:
             await self._news.wait()
             self._news.clear()
             await asyncio.sleep(GATHER_SECONDS)
+            if not await self._write_waiting():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _write_waiting(self) -> bool:
+        """Write what waits; False when the database is away, and it waits on."""
+        async with self._writing:
             batch = self._take()
             try:
                 await self._write(batch)
             except DatabaseUnavailable as error:
                 log.warning("%d observed changes wait for the database: %s", len(batch), error)
                 self._put_back(batch)
-                await asyncio.sleep(RETRY_SECONDS)
+                return False
+        return True
 
     def _take(self) -> Batch:
         busy = self._mine.subjects()

@@ -71,6 +71,7 @@ class Watcher:
     async def _take(self, event: NodeEvent) -> bool:
         """Take one event; False when this is not the host's node."""
         if isinstance(event, Snapshot):
+            await self._inbox.forget(self.host.id)
             if not await self._reconciler.take_snapshot(self.host, event):
                 self.answered.set()
                 return False
@@ -81,6 +82,7 @@ class Watcher:
         if isinstance(event, Observation):
             self._inbox.put(self.host.id, event)
         elif isinstance(event, Removed):
+            await self._inbox.forget(self.host.id, event.vm_id)
             await self._reconciler.forget_stranger(self.host, event.vm_id)
         elif isinstance(event, NodeFacts):
             await self._reconciler.take_facts(self.host, event)

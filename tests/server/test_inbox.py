@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -116,3 +117,49 @@ async def test_one_hosts_nonsense_does_not_cost_another_hosts_changes(
     assert list(reconciler.done) == [uuid(2)]
     async with fleet.connection() as c:
         assert (await vms.get_vm(c, uuid(2))).status == "paused"
+
+
+async def test_what_was_seen_of_a_vm_before_it_left_is_not_written_after_that(
+    plane: ControlPlane, fleet: Database
+) -> None:
+    """A change that waited for its turn made a VM that its node had lost look well again."""
+    reconciler = Written(fleet)
+    inbox = Inbox(plane.server.core, reconciler)
+    for number in (1, 2):
+        inbox.put(HOST, seen(uuid(number), "paused", 5))
+    inbox.put("00000000-0000-4000-8000-00000000000b", seen(uuid(3), "paused", 5))
+    await inbox.forget(HOST, uuid(1))
+    assert await inbox._write_waiting()
+    assert set(reconciler.done) == {uuid(2), uuid(3)}
+
+
+class Held(Written):
+    """One that is in the middle of writing until it is let go."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+
+    async def take_changes(self, seen: Any) -> None:
+        self.began.set()
+        await self.go.wait()
+        await super().take_changes(seen)
+
+
+async def test_what_is_being_written_is_waited_for_before_something_newer(
+    plane: ControlPlane, fleet: Database
+) -> None:
+    reconciler = Held(fleet)
+    inbox = Inbox(plane.server.core, reconciler)
+    inbox.put(HOST, seen(uuid(1), "paused", 5))
+    writing = asyncio.create_task(inbox._write_waiting())
+    await reconciler.began.wait()
+    forgetting = asyncio.create_task(inbox.forget(HOST))
+    inbox.put(HOST, seen(uuid(2), "paused", 5))
+    await asyncio.sleep(0)
+    assert not forgetting.done()
+    reconciler.go.set()
+    await asyncio.gather(writing, forgetting)
+    assert set(reconciler.done) == {uuid(1)}
+    assert await inbox._write_waiting()
+    assert set(reconciler.done) == {uuid(1)}
