@@ -39,15 +39,14 @@ class Reconciler:
             if decisions.is_impostor(known.node_id, snapshot.facts.node_id):
                 await self._misidentified(tx, known, snapshot.facts.node_id)
                 return False
-            before = await tx.snapshot("host", host.id)
+            if news := _news(known, snapshot.facts):
+                before = await tx.snapshot("host", host.id)
+                tx.record(Event("observe", "host", host.id, host.name, news, before=before))
             shown = {} if known.reachable else await vms.list_documents(tx, host.id)
             changes = await vms.update_observed(tx, [(host.id, seen) for seen in snapshot.vms])
-            await hosts.update_reachable(tx, host.id, snapshot.facts)
-            if news := _news(known, snapshot.facts):
-                tx.record(Event("observe", "host", host.id, host.name, news, before=before))
             _record_shown(tx, shown, changes)
+            hosts.update_reachable(tx, host.id, snapshot.facts)
             found = await self._compare(tx, host, snapshot)
-            await self._note_strangers(tx, host, found.strangers)
         for sentence in snapshot.strangers:
             log.warning("host %s: %s", host.name, sentence)
         await self._check_missing(host, found.missing)
@@ -82,7 +81,7 @@ class Reconciler:
             known = await hosts.lock_host(tx, host.id)
             if known.node_id == facts.node_id:
                 before = await tx.snapshot("host", host.id)
-                await hosts.update_reachable(tx, host.id, facts)
+                hosts.update_reachable(tx, host.id, facts)
                 message = f"host {host.name}: {facts.degraded_reason or 'all is well'}"
                 tx.record(Event("observe", "host", host.id, host.name, message, before=before))
 
@@ -186,11 +185,10 @@ class Reconciler:
             return
         async with self._core.database.transaction() as tx:
             await hosts.lock_host(tx, host_id)
-            homes = await vms.list_vm_hosts(tx, [seen.vm_id])
-            tombs = set(await orphans.list_tombstones(tx, host_id))
-            if decisions.is_stranger(seen, homes, host_id, tombs) and await orphans.insert_orphan(
-                tx, host_id, seen
-            ):
+            known = await orphans.list_known(tx, host_id, [seen.vm_id])
+            if decisions.is_stranger(
+                seen, known.homes, host_id, known.deleted
+            ) and await orphans.insert_orphan(tx, host_id, seen):
                 message = f"orphan {seen.name} on host {host.name}: found"
                 tx.record(Event("found", "orphan", seen.vm_id, seen.name, message))
         # a deletion that was carried out between that look and the lock has left nothing to see it by
@@ -198,10 +196,11 @@ class Reconciler:
             await self.forget_stranger(host, seen.vm_id)
 
     async def _compare(self, tx: Transaction, host: Host, snapshot: Snapshot) -> decisions.Comparison:
-        homes = dict.fromkeys(await vms.list_vms_of_host(tx, host.id), host.id)
-        homes |= await vms.list_vm_hosts(tx, [seen.vm_id for seen in snapshot.vms])
-        tombs = await orphans.list_tombstones(tx, host.id)
-        return decisions.compare(host.id, snapshot.vms, homes, tombs)
+        known = await orphans.list_known(tx, host.id, [seen.vm_id for seen in snapshot.vms])
+        found = decisions.compare(host.id, snapshot.vms, known.homes, known.deleted)
+        if found.strangers or known.orphans:
+            await self._note_strangers(tx, host, found.strangers)
+        return found
 
     async def _note_strangers(self, tx: Transaction, host: Host, strange: Sequence[Observation]) -> None:
         for vm_id, name, change in await orphans.sync_orphans(tx, host.id, strange):

@@ -103,9 +103,9 @@ async def list_watched_hosts(c: Connection) -> list[Host]:
     return [_host(row) for row in await c.fetch_all(HOSTS.list_watched_hosts)]
 
 
-async def update_reachable(tx: Transaction, host_id: str, facts: NodeFacts) -> None:
-    """Note that a node answers and what it said of itself."""
-    await tx.execute(
+def update_reachable(tx: Transaction, host_id: str, facts: NodeFacts) -> None:
+    """Note, right before the next statement, that a node answers and what it said of itself."""
+    tx.later(
         HOSTS.update_reachable,
         id=host_id,
         reason=facts.degraded_reason or None,

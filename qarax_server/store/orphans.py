@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qarax_server import queries
@@ -15,7 +16,28 @@ from qarax_server.store.paging import Listing
 from qarax_server.store.reading import find_document
 
 ORPHANS = queries.load("orphans")
+WHAT = ("kept", "deleted", "orphan")
 LISTING = Listing(ORPHANS.list_orphan_resources, time="first_seen_at", ids=("host_id", "vm_id"))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a host's VMs and of others that were seen on it.
+
+    `homes`: the host of each VM that is kept. `deleted`: ids of VMs whose deletion its node is to be told of.
+    `orphans`: ids of those on its list.
+    """
+
+    homes: dict[str, str]
+    deleted: frozenset[str]
+    orphans: frozenset[str]
+
+
+async def list_known(c: Connection, host_id: str, vm_ids: Sequence[str]) -> Known:
+    """Return what is known of a host's VMs and of these."""
+    rows = await c.fetch_all(ORPHANS.list_known, host_id=host_id, ids=list(vm_ids))
+    of = {what: {row["id"]: row["host_id"] for row in rows if row["what"] == what} for what in WHAT}
+    return Known(of["kept"], frozenset(of["deleted"]), frozenset(of["orphan"]))
 
 
 async def sync_orphans(
@@ -90,11 +112,6 @@ async def delete_orphan(tx: Transaction, host_id: str, vm_id: str) -> str | None
 async def insert_tombstone(tx: Transaction, vm_id: str, host_id: str, name: str) -> None:
     """Remember a deletion for when its node returns."""
     await tx.execute(ORPHANS.insert_tombstone, vm_id=vm_id, host_id=host_id, name=name)
-
-
-async def list_tombstones(c: Connection, host_id: str) -> dict[str, str]:
-    """Return the deletions a host's node is to be told of: id → name."""
-    return {row["vm_id"]: row["name"] for row in await c.fetch_all(ORPHANS.list_tombstones, host_id=host_id)}
 
 
 async def delete_tombstone(c: Connection, vm_id: str) -> None:

@@ -127,11 +127,6 @@ async def update_absent(tx: Transaction, host_id: str, vm_ids: Sequence[str], re
     return [_change(row) for row in rows]
 
 
-async def list_vms_of_host(c: Connection, host_id: str) -> list[str]:
-    """Return the ids of the VMs kept on a host."""
-    return [row["id"] for row in await c.fetch_all(VMS.list_vms_of_host, host_id=host_id)]
-
-
 async def list_documents(c: Connection, host_id: str) -> dict[str, tuple[str, str]]:
     """Return name and JSON text of each VM of a host, by id."""
     rows = await c.fetch_all(VMS.list_documents_of_host, host_id=host_id)

@@ -87,9 +87,14 @@ DELETE FROM orphans WHERE host_id = %(host_id)s AND vm_id = %(vm_id)s RETURNING 
 INSERT INTO tombstones (vm_id, host_id, name) VALUES (%(vm_id)s, %(host_id)s, %(name)s)
 ON CONFLICT (vm_id) DO NOTHING;
 
--- name: list_tombstones
--- Deletions that a host's node is to be told of.
-SELECT vm_id, name FROM tombstones WHERE host_id = %(host_id)s;
+-- name: list_known
+-- What is known of these VMs and of a host's: the host of each that is kept here, deletions that the host's node is to
+-- be told of, and the host's orphans.
+SELECT 'kept' AS what, id, host_id FROM vms WHERE host_id = %(host_id)s OR id = ANY(%(ids)s::uuid [])
+UNION ALL
+SELECT 'deleted' AS what, vm_id AS id, host_id FROM tombstones WHERE host_id = %(host_id)s
+UNION ALL
+SELECT 'orphan' AS what, vm_id AS id, host_id FROM orphans WHERE host_id = %(host_id)s;
 
 -- name: delete_tombstone
 -- The node knows.

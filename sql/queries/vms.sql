@@ -162,10 +162,6 @@ RETURNING
     observed_reason(vms.status_reason, vms.told_digest, vms.observed_digest) AS status_reason,
     resource_json('vm', vms.id)::text AS before;
 
--- name: list_vms_of_host
--- The VMs kept on a host.
-SELECT id FROM vms WHERE host_id = %(host_id)s;
-
 -- name: list_documents_of_host
 -- The VMs of a host as their GETs answer them.
 SELECT

@@ -48,7 +48,7 @@ def uuid(number: int) -> str:
 async def fleet(database: Database) -> Database:
     async with database.transaction() as tx:
         await hosts.insert_host(tx, HOST, {"name": "h", "address": "a", "port": 1, "host_user": "u"})
-        await hosts.update_reachable(tx, HOST, FACTS)
+        hosts.update_reachable(tx, HOST, FACTS)
         for number in range(20):
             new = NewVm(f"v{number}", "cloud_hv", 1, 1, 2**20)
             await vms.insert_vms(tx, [Placed(uuid(number), new, HOST, "qemu")])
