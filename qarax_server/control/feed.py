@@ -106,8 +106,8 @@ class Feed:
     async def _read_on(self) -> None:
         async with self._database.connection() as c:
             newest = await events.get_newest_sequence(c)
-        # after a crash the database may be behind what was handed out
-        if self._position is None or newest < self._position:
+        # after a crash the database may be behind what was handed out; whoever comes later reads by himself
+        if self._position is None or newest < self._position or not self._subscriptions:
             self._position = newest
         async for row in self._catch_up(self._position):
             self._position = row.sequence
