@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import dataclasses
 import errno
 import ipaddress
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from qarax_server import ca_command, service_manager, token_command
+from qarax_server import ca_command, memory, service_manager, token_command
 from qarax_server import settings as configuration
 from qarax_server.api.connections import Runner
 from qarax_server.database import Database
@@ -36,7 +35,6 @@ from qarax_server.settings import Settings
 log = logging.getLogger(__name__)
 
 LARGEST_PORT = 65535
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGE_BYTES = -1, -3, 1 << 17
 
 EPILOG = """\
 configuration: base.yaml, then {APP_ENVIRONMENT}.yaml (local by default) from QARAX_CONFIG_DIR, then the
@@ -81,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     _allow_connections()
-    _give_memory_back()
+    memory.return_large_blocks()
     application = settings.application
     server = Server(settings, f"{socket.gethostname()}/{application.host}:{application.port}")
     stopping = asyncio.Event()
@@ -96,9 +94,9 @@ async def serve(settings: Settings) -> None:
         for address in runner.addresses:
             log.info("listening on http://%s:%d", *address[:2])
         service_manager.notify("READY=1")
-        alive = asyncio.create_task(service_manager.keep_alive())
+        meanwhile = asyncio.gather(service_manager.keep_alive(), memory.keep_returning())
         await server.run_until(stopping)
-        alive.cancel()
+        meanwhile.cancel()
         service_manager.notify("STOPPING=1")
         await site.stop()
         await server.drain()
@@ -111,18 +109,6 @@ def _allow_connections() -> None:
     """As many open files as this process may have: the usual 1,024 are fewer than its connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _give_memory_back() -> None:
-    """Have large blocks (a list's text) returned to the system when they are freed.
-
-    glibc would raise its threshold with the first of them and keep all that come after in its heap for good
-    (mallopt(3), M_MMAP_THRESHOLD). Another C library lacks the call, and the habit.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
 
 
 async def _migrate_only(settings: Settings) -> None:
