@@ -7,6 +7,7 @@ each change. One statement writes all VMs of a host; an older observation never 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -23,6 +24,8 @@ from qarax_server.store.vms import Change
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 4
+"""Hosts whose whole state is written at once; more takes memory and connections, and no less time."""
 GONE = "the node of its host does not have this VM"
 
 
@@ -31,10 +34,11 @@ class Reconciler:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def take_snapshot(self, host: Host, snapshot: Snapshot) -> bool:
         """Write a host's whole state; False when another node answers there than the known one."""
-        async with self._core.database.transaction() as tx:
+        async with self._turns, self._core.database.transaction() as tx:
             known = await hosts.lock_host(tx, host.id)
             if decisions.is_impostor(known.node_id, snapshot.facts.node_id):
                 await self._misidentified(tx, known, snapshot.facts.node_id)
