@@ -69,7 +69,12 @@ class Connection:
         """Run a statement and return its rows by column name."""
         async with self._executed(statement, parameters) as cursor:
             names = _columns(cursor)
-            return [dict(zip(names, values, strict=True)) for values in cursor.raw.fetchall()]
+            return [dict(zip(names, values, strict=True)) for values in cursor.raw]
+
+    async def fetch_values(self, statement: str, **parameters: Any) -> list[Any]:
+        """Run a statement and return the first column of its rows."""
+        async with self._executed(statement, parameters) as cursor:
+            return [values[0] for values in cursor.raw]
 
     async def fetch_one(self, statement: str, **parameters: Any) -> Row | None:
         """Run a statement and return its first row, or None."""

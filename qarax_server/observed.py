@@ -24,7 +24,7 @@ class NodeFacts:
     degraded_reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a node observes of one VM; `generation` grows with every change of it on that node.
 

@@ -44,6 +44,16 @@ MEMORY = (
 )
 
 
+def _words(kind: Any, prefix: str) -> dict[int, str]:
+    """What the numbers of an enumeration mean; nothing for one that is not set."""
+    words = {number: name.removeprefix(prefix).lower() for name, number in kind.items()}
+    return words | {0: ""}
+
+
+STATUSES = _words(node_pb2.VmState.Status, "STATUS_")
+STOPS = _words(node_pb2.StopOutcome.How, "HOW_")
+
+
 def spec_message(vm: Vm, boot: Boot, disks: Sequence[DiskFile]) -> node_pb2.VmSpec:
     """Everything a node needs to run a VM."""
     spec = node_pb2.VmSpec(
@@ -78,12 +88,12 @@ def observation(state: node_pb2.VmState) -> Observation:
     return Observation(
         vm_id=state.vm_id,
         name=state.name,
-        status=_word(node_pb2.VmState.Status.Name(state.status), "STATUS_") or "unknown",
+        status=STATUSES.get(state.status) or "unknown",
         reason=state.reason,
         driver=state.driver,
         generation=state.generation,
         started_at_ms=state.started_at_ms,
-        stop_how=_word(node_pb2.StopOutcome.How.Name(stop.how), "HOW_"),
+        stop_how=STOPS.get(stop.how, ""),
         stop_seconds=stop.seconds,
         stop_detail=stop.detail,
         spec_digest=state.spec_digest,
@@ -153,8 +163,3 @@ def _network(network: Mapping[str, Any]) -> node_pb2.Network:
             given = {name: value for name, value in bucket.items() if value is not None}
             getattr(message.rate_limiter, kind).CopyFrom(node_pb2.TokenBucket(**given))
     return message
-
-
-def _word(name: str, prefix: str) -> str:
-    word = name.removeprefix(prefix).lower()
-    return "" if word == "unspecified" else word

@@ -58,8 +58,8 @@ async def list_page(
 ) -> Listed:
     """Run a list."""
     if page.limit is None:
-        rows = await connection.fetch_all(statement(listing, page), **filters)
-        return Listed(f"[{','.join(row['body'] for row in rows)}]", len(rows), ())
+        rows = await connection.fetch_values(statement(listing, page), **filters)
+        return Listed(f"[{','.join(rows)}]", len(rows), ())
     key = dict(zip(_places(listing), page.after, strict=False))
     row = await connection.fetch_one(statement(listing, page), limit=page.limit, **key, **filters)
     assert row is not None, "an aggregate always answers a row"  # noqa: S101

@@ -7,12 +7,14 @@ import random
 from datetime import UTC, datetime
 
 import pytest
+from qarax_proto import node_pb2
 
 from qarax_server.control import decisions
 from qarax_server.control.decisions import Fail, Succeed, TakeUp
 from qarax_server.control.settling import describe_stop
 from qarax_server.database import Database
 from qarax_server.models import NewVm, Operation
+from qarax_server.nodes import wire
 from qarax_server.observed import NodeFacts, Observation
 from qarax_server.store import hosts, vms
 from qarax_server.store.vms import Placed
@@ -31,6 +33,12 @@ def test_a_stop_whose_node_died_in_between_claims_no_seconds(how: str) -> None:
     outcome, sentence = describe_stop(counted)
     assert (outcome, sentence.endswith("after 2.0 s")) == (how, True)
     assert "after" not in describe_stop(dataclasses.replace(counted, stop_seconds=0.0))[1]
+
+
+def test_a_status_that_only_a_newer_node_knows_is_unknown() -> None:
+    stop = node_pb2.StopOutcome(how=98)  # type: ignore[arg-type]  # as it comes from the wire
+    state = node_pb2.VmState(vm_id="v", status=99, last_stop=stop)  # type: ignore[arg-type]  # likewise
+    assert (wire.observation(state).status, wire.observation(state).stop_how) == ("unknown", "")
 
 
 def operation(action: str) -> Operation:
