@@ -6,6 +6,7 @@ Next: `rpc/` for what is served, `machines/host.py` for the VMs, `keeper/` for t
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import dataclasses
 import errno
 import gc
@@ -40,6 +41,7 @@ LOGGER = logging.getLogger(__name__)
 DRAIN_SECONDS = 8.0
 LEAVE_SECONDS = 1.0
 LARGEST_MESSAGE = 16 << 20
+M_ARENA_MAX, MOST_HEAPS = -8, 2
 MOST_CALLS = 4096
 """At once, streams included; the server has one connection and the next call is refused."""
 OPTIONS = (
@@ -181,9 +183,17 @@ async def serve(given: Settings) -> None:
         await asyncio.gather(*(node.stop() for node in nodes))
 
 
+def _share_heaps() -> None:
+    """Have threads share the C library's heaps (mallopt(3)): gRPC's come and go, and each left one behind."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it, and the habit
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, MOST_HEAPS)
+
+
 def main() -> None:
     """The program `qarax-node`."""
     os.umask(0o077)
+    _share_heaps()
     given = settings.parse()
     logs.set_up(given.log_format, request_id.get)
     try:
