@@ -51,7 +51,8 @@ def boot_id() -> str:
 def start_time(pid: int) -> int | None:
     """Clock ticks after boot at which `pid` started (proc(5), field 22); None when it is gone or a zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  pathlib would intern each pid
+            stat = file.read()
     except OSError:
         return None
     fields = stat[stat.rindex(b")") + 2 :].split()

@@ -147,7 +147,7 @@ class Vms:
         if vmm.socket != path:
             self.records.add(vm, {"socket": path})
             vmm.socket = path
-        self._consoles.attach(vm, vmm.socket, kind, answer)
+        self._consoles.attach(vmm.vm, vmm.socket, kind, answer)
 
     def describe(self) -> list[dict[str, Any]]:
         """Every VM known, for `list`."""

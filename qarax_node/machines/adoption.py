@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qarax_node import processes
@@ -19,6 +19,7 @@ from qarax_node.machines.record import REASONS, LastStop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from qarax_node.keeper_client import KeeperExit
     from qarax_node.machines.ledger import Missed
@@ -56,7 +57,7 @@ def is_ours(vm_id: str, process: processes.Process, directory: Path) -> bool:
 
 def _cwd(pid: int) -> str:
     try:
-        return str(Path(f"/proc/{pid}/cwd").readlink())
+        return os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115  pathlib would intern each pid and each part
     except OSError:
         return ""
 
@@ -121,10 +122,8 @@ def find_strangers(runtime_dir: Path, known: Iterable[Machine], leftovers: Itera
         for name in leftovers
     ]
     below = f"{runtime_dir}/"
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) not in pids:
-            cwd = _cwd(int(entry.name))
-            if cwd.startswith(below):
-                command = " ".join(processes.command_line(int(entry.name)))[:120]
-                found.append(f"pid {entry.name} ({command}) works in {cwd} and is no VM of this node")
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):  # noqa: PTH208  as above
+        if pid not in pids and (cwd := _cwd(pid)).startswith(below):
+            command = " ".join(processes.command_line(pid))[:120]
+            found.append(f"pid {pid} ({command}) works in {cwd} and is no VM of this node")
     return found

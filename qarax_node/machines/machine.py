@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Machine:
     )
 
     def __init__(self, vm_id: str, wanted: node_pb2.VmSpec, driver: Driver, around: Surroundings) -> None:
-        self.vm_id = vm_id
+        self.vm_id = sys.intern(vm_id)  # as pathlib does with each part of a path, anew each time
         self.driver = driver
         self.lock = asyncio.Lock()
         self.doing = ""
