@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -102,14 +101,14 @@ class World(Client):
                 self.send(name, signal.SIGCONT)
             await self.kill(name)
         self.parts.clear()
-        for vm_id, found in self.vmms().items():
+        for found in self.vmms().values():
             for pid, _ in found:
                 os.kill(pid, signal.SIGKILL)
-            await until(partial(self._is_gone, vm_id))
+        await until(self._all_gone)
         kill_vmms(self.state.path)
 
-    async def _is_gone(self, vm_id: str) -> bool:
-        return vm_id not in self.vmms()
+    async def _all_gone(self) -> bool:
+        return not self.vmms()
 
     def log(self, name: str) -> str:
         return self.state.log(name).read_text(errors="replace")
