@@ -59,10 +59,13 @@ def run(main: MainScreen, text: str) -> str:
     action_id = _SHORT.get(word, word.replace("-", "_"))
     if action_id in ROOT_VIEWS and rest:
         main.go_filtered(action_id, rest.strip())
-    elif action_id in BY_ID:
-        main.perform(action_id)
-    else:
+    elif action_id not in BY_ID:
         return f"There is no command {word:.20}."
+    elif rest:
+        here = ", it acts under the cursor" if BY_ID[action_id].target else ""
+        return f":{word:.20} takes no word{here}."
+    else:
+        main.perform(action_id)
     return ""
 
 

@@ -110,6 +110,18 @@ async def test_an_unknown_command_is_said_and_keeps_the_line() -> None:
         assert desk.changes() == []
 
 
+async def test_a_name_after_a_verb_does_not_start_the_vm_under_the_cursor() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            desk.table.set_filter("status=shutdown")
+            await desk.press("g", "colon")
+            await desk.type("start web-2")
+            await desk.press("enter")
+            assert ":start takes no word, it acts under the cursor." in desk.text()
+            assert desk.changes() == []
+
+
 async def test_v_on_a_host_shows_its_vms() -> None:
     async with ControlPlane() as plane:
         furnish(plane)
