@@ -1,7 +1,7 @@
 """The operator's own keys: `$XDG_CONFIG_HOME/qarax/keys.yaml`, lines of `action: key[,key]`.
 
-Read once at start. What cannot be used (an unknown action, a key that Textual does not know, two actions of
-one view on one key) is reported and its default stays.
+Read once at start. What cannot be used (an unknown action, a key that Textual does not know or that moves in
+lists and consoles, two actions of one view on one key) is reported and its default stays.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ _NAMES = {
     ">": "greater_than_sign", ".": "full_stop", ";": "semicolon", "=": "equals_sign", "esc": "escape",
     "del": "delete", "return": "enter",
 }  # fmt: skip
+_MOVING = frozenset("up down left right pageup pagedown home end j k g G".split())
+"""What tables and consoles keep for themselves, whatever view they are in."""
+_WRITE = "write a key such as `x`, `ctrl+x` or `f5`."
 _SHOWN = {name: character for character, name in _NAMES.items() if len(character) == 1 and character != " "}
 _SHOWN |= {"enter": "⏎", "escape": "esc", "space": "space"}
 
@@ -71,13 +74,16 @@ def _overlay(path: Path, wanted: dict[object, object]) -> Keymap:
         action = BY_ID.get(str(name).replace("-", "_"))
         if action is None:
             problems.append(f"{path}: there is no action {name!s:.40}; `?` lists them.")
-        elif not isinstance(value, str | int) or not str(value).strip():
-            problems.append(f"{path}: {name}: write a key such as `x`, `ctrl+x` or `f5`.")
+            continue
+        wished = _written(value)
+        complaint = next(filter(None, map(_complaint, wished)), "" if wished else _WRITE)
+        if complaint:
+            problems.append(f"{path}: {name}: {complaint}")
         else:
-            keys[action.id] = ",".join(_normal(part) for part in str(value).split(","))
-    for taken in _conflicts(keys):
-        loser, winner, key = taken
-        keys.pop(loser.id, None)
+            keys[action.id] = ",".join(wished)
+    while (clash := _clash(keys)) is not None:
+        loser, winner, key = clash
+        del keys[loser.id]
         problems.append(
             f"{path}: {key} is already {winner.label} ({winner.id}) where {loser.id} works; {loser.id} "
             f"keeps its default key."
@@ -85,29 +91,40 @@ def _overlay(path: Path, wanted: dict[object, object]) -> Keymap:
     return Keymap(keys, tuple(problems))
 
 
+def _written(value: object) -> list[str]:
+    """The keys of one line. A digit is one too; `on` and `5.5` are what YAML makes of something else."""
+    usable = isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
+    return [_normal(part) for part in str(value).split(",")] if usable else []
+
+
+def _complaint(key: str) -> str:
+    """What is wrong with a key, as a sentence; empty when it can be pressed."""
+    from textual.keys import Keys, key_to_character  # noqa: PLC0415 - as yaml, for the few with a file
+
+    if key in _MOVING:
+        return f"{key} moves in lists and consoles; choose another key."
+    prefix, _, last = key.rpartition("+")
+    character = len(last) == 1 or (last.islower() and key_to_character(last) is not None)
+    known = key in set(Keys) or (character and prefix in {"", "ctrl", "alt"})
+    return "" if known else f"{key:.20} is no key; {_WRITE}"
+
+
 def _normal(key: str) -> str:
     key = key.strip() or "space"
     prefix, plus, last = key.rpartition("+") if len(key) > 1 else ("", "", key)
+    last = last.lower() if prefix == "ctrl" else last
     return f"{prefix}{plus}{_NAMES.get(last, last)}"
 
 
-def _conflicts(keys: dict[str, str]) -> list[tuple[Action, Action, str]]:
-    """(the remapped action that loses, the one that keeps the key, the key) for each clash in one view."""
-    found: list[tuple[Action, Action, str]] = []
+def _clash(keys: dict[str, str]) -> tuple[Action, Action, str] | None:
+    """(the remapped action that loses, the one that keeps the key, the key) where two meet in one view."""
     for action_id in keys:
         mine = BY_ID[action_id]
         for other in ACTIONS:
-            if (
-                other.id == mine.id
-                or not _meet(mine, other)
-                or (mine, other) in {(w, m) for m, w, _ in found}
-            ):
-                continue
             shared = set(keys[mine.id].split(",")) & set(keys.get(other.id, other.key).split(","))
-            if shared:
-                found.append((mine, other, min(shared)))
-                break
-    return found
+            if shared and other.id != mine.id and _meet(mine, other):
+                return mine, other, min(shared)
+    return None
 
 
 def _meet(one: Action, other: Action) -> bool:

@@ -94,6 +94,12 @@ def test_no_key_file_is_no_problem(tmp_path: Path) -> None:
         ("stop: s\n", "s is already Start"),
         ("explode: x\n", "no action explode"),
         ("stop: []\n", "write a key"),
+        ("stop: on\n", "write a key"),
+        ("stop: ' '\n", "write a key"),
+        ("stop: ctlr+x\n", "ctlr+x is no key"),
+        ("stop: SEMICOLON\n", "SEMICOLON is no key"),
+        ("stop: f2,j\n", "j moves in lists"),
+        ("start: x\nstop: s\npause: s\n", "s is already Pause"),
         ("- stop\n", "expected lines"),
         ("stop: [\n", "not read"),
     ],
@@ -104,6 +110,20 @@ def test_what_a_key_file_cannot_mean_is_reported_and_changes_nothing(
     loaded = _load(tmp_path, text)
     assert said in loaded.problems[0]
     assert loaded.key(BY_ID["stop"]) == "x"
+
+
+@pytest.mark.parametrize("key", ["f5", "ctrl+X", "alt+x", ";", "semicolon", "ä", "9"])
+def test_keys_that_can_be_pressed(tmp_path: Path, key: str) -> None:
+    assert _load(tmp_path, f"help: '{key}'\n").problems == ()
+
+
+@pytest.mark.parametrize("text", ["start: x\nstop: s\npause: s\n", "stop: p\npause: r\nresume: r\n"])
+def test_whatever_was_refused_no_key_does_two_things(tmp_path: Path, text: str) -> None:
+    loaded = _load(tmp_path, text)
+    assert loaded.problems
+    for view_id in VIEWS:
+        keys = [key for action in for_view(view_id) for key in loaded.key(action).split(",")]
+        assert [key for key, times in Counter(keys).items() if times > 1] == []
 
 
 def test_two_actions_may_trade_their_keys(tmp_path: Path) -> None:
