@@ -14,6 +14,7 @@ from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import PatternError
 from qarax_tui.client.records import Vm
 from qarax_tui.screens.confirm import Question
+from qarax_tui.screens.format import count
 from qarax_tui.screens.later import later
 from qarax_tui.screens.prompt import Asking
 from qarax_tui.screens.verbs import VmVerbs
@@ -87,7 +88,8 @@ class ConsolePage(VmVerbs):
         if feed is not None and feed.input.attached:
             parts.append((" INPUT ", "bold $background on $warning"))
         elif not self.console.follow:
-            parts.append((f"{self.console.behind:,} lines below  ", "$warning"))
+            behind = self.console.behind
+            parts.append((f"{count(behind, 'line')} below  " if behind else "not following  ", "$warning"))
         if feed is not None and feed.state != "live":
             parts.append((f" {feed.sentence or feed.state}  ", "$warning"))
         words = f" {doing(vm.operation, self.session.now())}" if running and vm.operation else ""
@@ -95,8 +97,14 @@ class ConsolePage(VmVerbs):
         return Content.assemble(*parts)
 
     def hint(self) -> str:
-        typing = self.console.input_mode
-        return "Every key goes to the guest. ctrl+] or F12 gives the keys back." if typing else ""
+        if self.feed is None or not self.console.input_mode:
+            return ""
+        back = "ctrl+] or F12 gives the keys back."
+        if self.feed.input.attached:
+            return f"Every key goes to the guest. {back}"
+        holder = self.feed.input.holder
+        lost = f"{holder} took the input over" if holder else "The input was lost"
+        return f"{lost}: what you type goes nowhere. {back}"
 
     def focus_inside(self) -> None:
         self.console.focus()
@@ -135,13 +143,19 @@ class ConsolePage(VmVerbs):
         self.console.show_times = not self.console.show_times
 
     def do_next_match(self) -> None:
+        self.said = ""
         self.console.next_match()
+        self.announce_note()
 
     def do_previous_match(self) -> None:
+        self.said = ""
         self.console.previous_match()
+        self.announce_note()
 
     def do_search(self) -> None:
-        self._prompt("search ", "text or /regex/; n next, N previous", self._search, "")
+        shown = self.session.keymap.shown_id
+        hint = f"text or /regex/; {shown('next_match')} next, {shown('previous_match')} previous"
+        self._prompt("search ", hint, self._search, "")
 
     def _search(self, text: str) -> None:
         self.said = ""

@@ -80,12 +80,11 @@ class ConsoleView(ConsoleSelecting, can_focus=True):
     _sending = False
 
     def feed_changed(self, feed: ConsoleFeed) -> None:
-        """Once per batch; leaves the input mode when the claim was lost."""
+        """Once per batch. A claim that was lost leaves the input mode on: what is being typed is for the guest
+        and must not become keys of the dashboard in the middle of a word.
+        """
         if feed.input != self._told_input:
-            lost = self._told_input is not None and self._told_input.attached and not feed.input.attached
             self._told_input = feed.input
-            if lost:
-                self.input_mode = False
             self.post_message(self.InputChanged(self, feed.input.attached, feed.input.holder))
         super().feed_changed(feed)
 
@@ -179,24 +178,31 @@ class ConsoleView(ConsoleSelecting, can_focus=True):
         if event.key in LEAVE:
             self.input_mode = False
         elif data := key_bytes(event.key, event.character):
-            self._typed += data
-            self._send_typed()
+            self._type(data)
 
     def on_paste(self, event: events.Paste) -> None:
         if self.input_mode:
             event.stop()
-            self._typed += pasted_bytes(event.text)
+            self._type(pasted_bytes(event.text))
+
+    def _type(self, data: bytes) -> None:
+        if self.feed is not None and self.feed.input.attached:
+            self._typed += data
             self._send_typed()
 
     def watch_input_mode(self, typing: bool) -> None:
         """Claims the input or gives it back."""
-        if self.feed is not None:
+        if self.feed is None:
+            return
+        if self.feed.input.attached == typing:
+            self.post_message(self.InputChanged(self, typing, self.feed.input.holder))
+        else:
             self._claim(typing)
 
     @work(group="console-input", exit_on_error=False)
     async def _claim(self, typing: bool) -> None:
         feed = self.feed
-        if feed is None or feed.input.attached == typing:
+        if feed is None:
             return
         try:
             await (feed.attach() if typing else feed.detach())

@@ -67,6 +67,43 @@ async def test_the_console_survives_the_server() -> None:
             await desk.until(lambda: "meanwhile" in desk.text())
 
 
+async def test_what_is_typed_for_the_guest_never_becomes_a_key_of_the_dashboard() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        plane.console(ids["db-1"]).write(b"guest:~# ")
+        async with dashboard(plane) as desk:
+            await desk.press("c", "i")
+            await desk.until(lambda: "Every key goes to the guest" in desk.text())
+            await plane.kill()
+            await desk.until(lambda: "The input was lost: what you type goes nowhere." in desk.text())
+            await plane.revive()
+            await desk.until(lambda: desk.app.fleet.connection.state == "live")
+            await desk.press(*"ps", "x", "enter", "D")
+            assert desk.changes() == []
+            assert desk.main.view.view_id == "console"
+            assert desk.screen is desk.main
+            await desk.press("f12")
+            await desk.until(lambda: "Input" in desk.text().splitlines()[-1])
+            await desk.press("p")
+            await desk.until(lambda: ("POST", f"/vms/{ids['db-1']}/pause") in desk.changes())
+
+
+async def test_a_search_that_found_nothing_is_said_until_one_finds_something() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        plane.console(ids["db-1"]).write(b"one needle\r\n" + b"hay\r\n" * 100)
+        async with dashboard(plane) as desk:
+            await desk.press("c", "slash")
+            await desk.type("needle")
+            await desk.press("enter")
+            await desk.until(lambda: "one needle" in desk.text())
+            await desk.press("N")
+            await desk.until(lambda: "No more “needle” above" in desk.text())
+            await desk.press("G", "N")
+            await desk.until(lambda: "one needle" in desk.text())
+            assert "No more" not in desk.text()
+
+
 async def test_nobody_there_at_start_is_a_banner_not_an_exit() -> None:
     async with ControlPlane() as plane:
         await plane.kill()
