@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qarax_tui.screens.main import MainScreen
 
 _TYPING_PAUSE_SECONDS = 0.3
+_NO_VERDICT = plain("The hosts show when every field is valid.", "$muted")
 
 
 class CreateForm(Form):
@@ -47,7 +48,10 @@ class CreateForm(Form):
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        if values is not None:
+        if values is None:
+            self.workers.cancel_group(self, "dry-run")
+            self._say(_NO_VERDICT)
+        else:
             self._timer = self.set_timer(_TYPING_PAUSE_SECONDS, lambda: self._dry_run(dict(values)))
 
     @work(exclusive=True, group="dry-run")
@@ -55,7 +59,9 @@ class CreateForm(Form):
         try:
             decision = await self.main_screen.session.api.dry_run_vm(body(values, self.base))
         except ApiError as error:
-            self._refused(error) if error.errors else self._say(plain(error.sentence, "$warning"))
+            self._say(_NO_VERDICT if error.errors else plain(error.sentence, "$warning"))
+            if error.errors:
+                self.show_refusal(error)
         except ClientError as error:
             self._say(plain(error.sentence, "$muted"))
         else:

@@ -181,7 +181,8 @@ class Form(Dialog[Any]):
         try:
             result = await self.submit(values)
         except ApiError as error:
-            self._refused(error)
+            self.show_refusal(error)
+            self._focus_first_problem()
         except ClientError as error:
             self.query_one("#form-error", Static).update(Content(f"{error.sentence} {error.fix}".strip()))
         else:
@@ -189,7 +190,8 @@ class Form(Dialog[Any]):
         finally:
             button.disabled = False
 
-    def _refused(self, error: ApiError) -> None:
+    def show_refusal(self, error: ApiError) -> None:
+        """The server's sentences, each beneath its field; the focus stays where it is."""
         unplaced = dict(error.errors)
         for row in self.rows():
             sentences = unplaced.pop(row.field.name, None)
@@ -199,7 +201,6 @@ class Form(Dialog[Any]):
         placed = len(rest) < len(error.errors)
         message = " ".join(rest) if placed else " ".join([error.sentence, *rest])
         self.query_one("#form-error", Static).update(Content(message))
-        self._focus_first_problem()
 
     def _focus_first_problem(self) -> None:
         for row in self.rows():

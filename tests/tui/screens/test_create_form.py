@@ -74,6 +74,33 @@ async def test_the_hosts_that_would_take_it_stand_beside_the_form() -> None:
             await desk.until(lambda: "● alpha" in desk.text() and "✖ beta" in desk.text())
 
 
+async def test_a_refusal_of_the_dry_run_takes_neither_focus_nor_keys() -> None:
+    async with ControlPlane() as plane:
+        plane.add("host", name="alpha", status="up")
+        async with dashboard(plane) as desk:
+            await desk.press("n")
+            await desk.until(lambda: "● alpha" in desk.text())
+            refusal = {"message": "Not valid.", "errors": {"max_vcpus": ["No fewer than boot_vcpus."]}}
+            plane.refuse("POST", "/vms", 422, refusal)
+            row(desk, "memory_size").query_one(Input).focus()
+            await write(desk, "max_vcpus", "1")
+            await desk.until(lambda: row(desk, "max_vcpus").problem == "No fewer than boot_vcpus.")
+            assert desk.screen.focused is row(desk, "memory_size").query_one(Input)
+            assert "alpha" not in desk.text()
+
+
+async def test_no_hosts_are_promised_for_values_that_are_not_valid() -> None:
+    async with ControlPlane() as plane:
+        plane.add("host", name="alpha", status="up")
+        async with dashboard(plane) as desk:
+            await desk.press("n")
+            await desk.until(lambda: "● alpha" in desk.text())
+            await write(desk, "memory_size", "much")
+            assert "alpha" not in desk.text()
+            await write(desk, "memory_size", "1GiB")
+            await desk.until(lambda: "● alpha" in desk.text())
+
+
 async def test_esc_leaves_without_a_change() -> None:
     async with ControlPlane() as plane:
         async with dashboard(plane) as desk:
