@@ -95,6 +95,14 @@ class Host:
     allocated_vcpus: int
     allocated_memory_bytes: int
     last_seen_at: float | None
+    """When its node was last heard of; while it answers, heartbeats move this on without an event."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether its node was heard of just now, as far as events tell: silence is given as a reason."""
+        return self.status == "up" or (
+            self.status == "down" and not self.status_reason and self.last_seen_at is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)

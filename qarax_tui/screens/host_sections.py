@@ -32,7 +32,8 @@ def state(host: Host | None, body: Mapping[str, Any], now: float) -> Lines:
         lines.append(labelled("Because", host.status_reason))
     lines.append(labelled("Address", f"{host.address}:{host.port}"))
     lines.append(labelled("SSH user", host.host_user or "–"))
-    lines.append(labelled("Seen", f"{since(host.last_seen_at, now)} ago" if host.last_seen_at else "never"))
+    ago = f"{since(host.last_seen_at, now)} ago" if host.last_seen_at else "never"
+    lines.append(labelled("Seen", "now" if host.answers else ago))
     lines += [labelled("Agent" if not place else "", text) for place, text in enumerate(host.versions)]
     if body.get("created_at"):
         lines.append(labelled("Registered", moment(timestamp(body["created_at"]), now)))

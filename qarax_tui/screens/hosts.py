@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ class HostsView(HostVerbs, TableView[Host]):
             Column("memory", "Memory used", _memory, width=20, priority=2),
             Column("drivers", "Runs", _drivers, width=16, grow=1, priority=3),
             Column("versions", "Versions", _versions, width=18, grow=1, priority=6),
-            Column("seen", "Seen", self._seen, width=7, align="right", priority=5),
+            Column("seen", "Seen", self._seen, width=9, align="right", priority=5),
         )
 
     def sort_keys(self) -> Mapping[str, SortKey]:
@@ -67,7 +68,10 @@ class HostsView(HostVerbs, TableView[Host]):
             "vms": lambda host: (self.vm_counts[host.id], natural(host.name)),
             "cpus": lambda host: (host.allocated_vcpus, natural(host.name)),
             "memory": lambda host: (host.allocated_memory_bytes, natural(host.name)),
-            "seen": lambda host: (-(host.last_seen_at or 0.0), natural(host.name)),
+            "seen": lambda host: (
+                -math.inf if host.answers else -(host.last_seen_at or 0.0),
+                natural(host.name),
+            ),
         }
 
     def filter_words(self) -> Sequence[str]:
@@ -99,7 +103,7 @@ class HostsView(HostVerbs, TableView[Host]):
         return str(self.vm_counts[host.id])
 
     def _seen(self, host: Host) -> Cell:
-        return Cell(since(host.last_seen_at, self.session.now()), "dim")
+        return Cell("now" if host.answers else since(host.last_seen_at, self.session.now()), "dim")
 
     def tick(self) -> None:
         if not self.counted:

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from qarax_tui.screens.form import FieldRow
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import Desk, dashboard
-from tests.tui.screens.world import furnish
+from tests.tui.screens.world import NOW, ago, furnish
 
 
 async def open_view(desk: Desk, view_id: str) -> None:
@@ -41,6 +41,28 @@ async def test_a_host_is_registered_and_taken_up() -> None:
         assert sent(plane, "/hosts") == body
         await desk.press("u")
         await desk.until(lambda: "● up" in desk.text())
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "seen"),
+    [
+        ("up", "a CPU is degraded", "now"),
+        ("down", None, "now"),
+        ("down", "its node does not answer", "1 h 0 m"),
+        ("unknown", "its node does not answer", "1 h 0 m"),
+    ],
+)
+async def test_a_host_that_answers_was_seen_now_though_no_event_says_so(
+    status: str, reason: str | None, seen: str
+) -> None:
+    async with ControlPlane() as plane:
+        plane.add("host", name="alpha", status=status, status_reason=reason, last_seen_at=ago(3600))
+        async with dashboard(plane, (160, 40), now=lambda: NOW) as desk:
+            await open_view(desk, "hosts")
+            assert next(line for line in desk.text().splitlines() if "alpha" in line).rstrip().endswith(seen)
+            await desk.press("enter")
+            await desk.until(lambda: "Seen" in desk.text() and "SSH user" in desk.text())
+            assert next(line for line in desk.text().splitlines() if "Seen " in line).split()[1] in seen
 
 
 async def test_taking_a_host_down_asks() -> None:
