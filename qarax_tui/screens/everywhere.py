@@ -81,6 +81,21 @@ async def show_row(main: MainScreen, subject_type: str, subject_id: str) -> bool
     return _move_to(main, subject_id)
 
 
+async def arrived(main: MainScreen) -> None:
+    """Put the cursor on the object that is awaited once it is there, or say why it does not come."""
+    if main.awaited is None:
+        return
+    subject_type, subject_id = main.awaited
+    operations = main.session.fleet.operations.values()
+    failed = [one for one in operations if one.subject_id == subject_id and one.status == "failed"]
+    if subject_id in main.session.fleet.records(subject_type):
+        main.awaited = None
+        await show_row(main, subject_type, subject_id)
+    elif failed:
+        main.awaited = None
+        main.toast(failed[0].reason, title=f"{failed[0].subject_name} was not made", severity="error")
+
+
 def _move_to(main: MainScreen, subject_id: str) -> bool:
     view = main.view
     if not isinstance(view, TableView) or subject_id not in view.rows():

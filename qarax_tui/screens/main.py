@@ -19,7 +19,7 @@ from textual.widgets import Static
 from qarax_tui.keys import BY_ID, ROOT_VIEWS, Action, for_view
 from qarax_tui.messages import Climb, NoteChanged, Perform, Reveal, ViewChanged
 from qarax_tui.screens.chrome import Banner, Crumbs, Footer, Header, Link, Tabs
-from qarax_tui.screens.everywhere import HANDLERS, reveal, show_row
+from qarax_tui.screens.everywhere import HANDLERS, arrived, reveal
 from qarax_tui.screens.format import count
 from qarax_tui.screens.guard import Guarded
 from qarax_tui.screens.jobs import Batch, Job, Report
@@ -109,12 +109,7 @@ class MainScreen(Guarded, Screen[None]):
     def arrive(self, subject_type: str, subject_id: str) -> None:
         """Put the cursor on an object just made, as soon as the events have brought it."""
         self.awaited = (subject_type, subject_id)
-        self.call_later(self._arrived, subject_type, subject_id)
-
-    async def _arrived(self, subject_type: str, subject_id: str) -> None:
-        if self.awaited and subject_id in self.session.fleet.records(subject_type):
-            self.awaited = None
-            await show_row(self, subject_type, subject_id)
+        self.call_later(arrived, self)
 
     async def push(self, view: View) -> None:
         """Open a view on top of this one."""
@@ -210,7 +205,7 @@ class MainScreen(Guarded, Screen[None]):
                 if view.is_mounted and view.is_attached:
                     self._give(view, changes)
             if self.awaited is not None:
-                self.call_later(self._arrived, *self.awaited)
+                self.call_later(arrived, self)
             if changes.connection:
                 self.draw()
             else:

@@ -47,7 +47,7 @@ class OperationsView(TableView[Operation]):
     def columns(self) -> Sequence[Column]:
         return (
             Column("started", "Started", lambda row: moment(row.started_at, self.session.now()), width=11),
-            Column("action", "Action", lambda row: row.action, width=9),
+            Column("action", "Action", lambda row: row.action, width=11),
             Column("subject", "Subject", _subject, width=13, grow=1),
             Column("status", "Status", self._status, width=13),
             Column("took", "Took", self._took, width=9, align="right", priority=2),

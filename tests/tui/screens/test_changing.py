@@ -106,6 +106,22 @@ async def test_a_disk_is_made_blank_or_as_a_copy(copy_of: str) -> None:
             assert plane.bodies[-1][2] == {"name": "data", **told}
 
 
+async def test_a_disk_that_cannot_be_made_is_said() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        pool = next(iter(plane.resources["storage_pool"]))
+        async with dashboard(plane) as desk:
+            await desk.press("3")
+            await form(desk, "b")
+            row(desk, "name").query_one(Input).value = "data"
+            plane.refuse("POST", f"/storage-pools/{pool}/disks", 202, {"id": "making", "subject_id": "never"})
+            await desk.press("ctrl+s")
+            await desk.until(lambda: desk.screen is desk.main)
+            plane.add("operation", action="create_disk", subject_id="never", subject_name="data",
+                      status="failed", reason="nothing is mounted at /mnt/x")  # fmt: skip
+            await desk.until(lambda: "nothing is mounted at /mnt/x" in desk.toasts())
+
+
 async def test_host_details_show_why_and_their_keys_act_on_the_host() -> None:
     async with ControlPlane() as plane:
         furnish(plane)
