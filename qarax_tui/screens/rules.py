@@ -79,7 +79,7 @@ def address(text: str) -> str:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        if not _HOST_NAME.match(text):
+        if re.fullmatch(r"[0-9.]+", text) or not _HOST_NAME.match(text):
             raise ValueError("An IP address or a host name.") from None
     return text
 

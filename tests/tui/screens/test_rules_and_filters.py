@@ -41,7 +41,7 @@ def test_addresses(text: str) -> None:
     assert rules.address(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "-h", "a b", "http://x", "a..b"])
+@pytest.mark.parametrize("text", ["", "-h", "a b", "http://x", "a..b", "300.1.1.1", "10.0.0"])
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="An IP address or a host name"):
         rules.address(text)
