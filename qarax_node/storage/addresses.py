@@ -132,7 +132,7 @@ class PinnedResolver(AbstractResolver):
             remedy = (
                 "link-local and metadata addresses never are allowed"
                 if is_metadata(address)
-                else "an administrator can allow its network in allowed_networks"
+                else "an administrator can allow its network in application.allowed_networks"
             )
             raise NodeError(
                 f"the source is at {address}, which downloads may not reach; {remedy}",
