@@ -18,7 +18,7 @@ _NAMES = {
     ">": "greater_than_sign", ".": "full_stop", ";": "semicolon", "=": "equals_sign", "esc": "escape",
     "del": "delete", "return": "enter",
 }  # fmt: skip
-_MOVING = frozenset("up down left right pageup pagedown home end j k g G".split())
+_MOVING = {"up", "down", "left", "right", "pageup", "pagedown", "home", "end", "j", "k", "g", "G"}
 """What tables and consoles keep for themselves, whatever view they are in."""
 _WRITE = "write a key such as `x`, `ctrl+x` or `f5`."
 _SHOWN = {name: character for character, name in _NAMES.items() if len(character) == 1 and character != " "}
@@ -42,6 +42,10 @@ class Keymap:
         """The first key of the action as a person writes it: `⏎`, `?`, `ctrl+p`."""
         first = self.key(action).split(",")[0]
         return _SHOWN.get(first, first)
+
+    def fill(self, sentence: str) -> str:
+        """`{create} creates one.` with the keys in force."""
+        return sentence.format_map({action.id: self.shown(action) for action in ACTIONS})
 
 
 def key_file() -> Path:

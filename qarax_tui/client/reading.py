@@ -113,6 +113,7 @@ def vm(body: Json) -> Vm:
         memory_size=_whole(body, "memory_size"),
         boot_source_id=_shared(body, "boot_source_id"),
         networks=tuple(_network(row) for row in _rows(body, "networks")),
+        disks=tuple(_shared(row, "storage_object_id") for row in _rows(body, "disks")),
         protected=body.get("protected") is True,
         started_at=timestamp(body.get("started_at")),
         created_at=timestamp(body.get("created_at")),

@@ -68,6 +68,8 @@ class Vm:
     boot_source_id: str
     networks: tuple[str, ...]
     """One word per interface: its id and what it is tied to, as `net0=tap3`."""
+    disks: tuple[str, ...]
+    """The storage objects it uses."""
     protected: bool
     started_at: float | None
     created_at: float | None

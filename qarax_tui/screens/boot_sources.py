@@ -25,7 +25,10 @@ class BootSourcesView(TableView[BootSource]):
     view_id = "boot_sources"
     noun = "boot_source"
     singular = "boot source"
-    empty = "No boot source yet.\n\nBring a kernel into a pool (3, then t), then n names it here."
+    empty = (
+        "No boot source yet.\n\nBring a kernel into a pool ({storage}, then {transfer}), "
+        "then {new_boot_source} names it here."
+    )
 
     def prepare(self) -> None:
         self.users = Counter(vm.boot_source_id for vm in self.fleet.vms.values())
@@ -37,9 +40,14 @@ class BootSourcesView(TableView[BootSource]):
         return self.fleet.boot_sources
 
     def take(self, changes: Changes) -> None:
+        super().take(changes)
         if changes.touches("vm"):
             self.prepare()
-        super().take(changes)
+            self.table.update_shown()
+
+    def catch_up(self) -> None:
+        self.prepare()
+        super().catch_up()
 
     def columns(self) -> Sequence[Column]:
         return (

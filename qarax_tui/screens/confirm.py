@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`typed`, when given, is the text the operator must type before the button works."""
+    """`typed`, when given, must be typed before the button works. `no` is what the other button says."""
 
     title: str
     lines: tuple[str, ...]
     verb: str
     typed: str = ""
+    no: str = "Cancel"
 
 
 class Confirm(Dialog[bool]):
@@ -52,7 +53,7 @@ class Confirm(Dialog[bool]):
                 yield Static(hint, classes="dialog-line muted")
                 yield Input(compact=True, id="typed", max_length=len(question.typed))
             with Horizontal(classes="buttons"):
-                yield Button("Cancel", id="no", compact=True)
+                yield Button(Content(question.no), id="no", compact=True)
                 yield Button(
                     Content(question.verb),
                     id="yes",

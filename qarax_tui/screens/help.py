@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from qarax_tui.keymap import Keymap
-from qarax_tui.keys import Action, for_view
+from qarax_tui.keys import BY_ID, Action, for_view
 from qarax_tui.screens.dialog import Dialog
 
 _MOVES = ("↑↓ j k", "Move; g G to the ends, ← → columns")
@@ -21,7 +21,10 @@ _MOVES = ("↑↓ j k", "Move; g G to the ends, ← → columns")
 class Help(Dialog[None]):
     """Two columns: what works in this view, and what works everywhere."""
 
-    BINDINGS: ClassVar = [Binding("escape,q,question_mark,enter", "dismiss", "Close", show=False)]
+    BINDINGS: ClassVar = [
+        Binding("escape,q,enter", "dismiss", "Close", show=False),
+        Binding(BY_ID["help"].key, "dismiss", "Close", show=False, id="help"),
+    ]
 
     def __init__(self, view_id: str, keymap: Keymap) -> None:
         super().__init__()

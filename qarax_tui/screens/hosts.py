@@ -29,7 +29,7 @@ class HostsView(HostVerbs, TableView[Host]):
     noun = "host"
     enter = "host_details"
     singular = "host"
-    empty = "No host yet.\n\nn registers one by its address; u then takes it up."
+    empty = "No host yet.\n\n{register} registers one by its address; {up} then takes it up."
 
     def __init__(self) -> None:
         self.vm_counts: Counter[str] = Counter()
@@ -126,7 +126,7 @@ class HostsView(HostVerbs, TableView[Host]):
 
     def _registered(self, host_id: str | None) -> None:
         if host_id:
-            self.main.toast("Registered. It is down until u takes it up.")
+            self.main.toast(self.session.keymap.fill("Registered. It is down until {up} takes it up."))
             self.main.arrive("host", host_id)
 
 

@@ -132,7 +132,7 @@ class OperationsView(TableView[Operation]):
             jobs = [Job(f"{row.action} {_subject(row)}", self._cancel(row.id)) for row in running]
             self.main.run_jobs(f"Cancel {what}", jobs)
 
-        self.confirm(Question(f"Cancel {what}?", lines, "Cancel it"), cancel)
+        self.confirm(Question(f"Cancel {what}?", lines, "Cancel it", no="Leave it"), cancel)
 
     def _cancel(self, operation_id: str) -> Callable[[], Awaitable[object]]:
         return lambda: self.session.api.cancel_operation(operation_id)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qarax_tui.client.records import Noun, StorageObject, StoragePool, Transfer
 from qarax_tui.screens import storage_forms as forms
@@ -16,6 +16,9 @@ from qarax_tui.screens.table_view import SortKey, TableView
 from qarax_tui.widgets.fleet_table import Column
 from qarax_tui.widgets.status import Cell, status_cell
 
+if TYPE_CHECKING:
+    from qarax_tui.client.changes import Changes
+
 Row: TypeAlias = StoragePool | StorageObject | Transfer
 
 
@@ -25,12 +28,33 @@ class StorageView(TableView[Row]):
     view_id = "storage"
     noun = "storage_pool"
     nouns = ("storage_pool", "storage_object", "transfer")
-    empty = "No storage pool yet.\n\nn registers a directory as a pool; t then brings files into it."
+    empty = (
+        "No storage pool yet.\n\n{new_pool} registers a directory as a pool; "
+        "{transfer} then brings files into it."
+    )
 
     def prepare(self) -> None:
         fleet = self.fleet
         kinds: list[dict[str, Any]] = [fleet.storage_pools, fleet.storage_objects, fleet.transfers]
         self.all_rows: Mapping[str, Row] = ChainMap(*kinds)
+        self._count_users()
+
+    def _count_users(self) -> None:
+        fleet = self.fleet
+        self.vms_of = Counter(disk for vm in fleet.vms.values() for disk in set(vm.disks))
+        self.boots_of = Counter(
+            used for one in fleet.boot_sources.values() for used in (one.kernel_image_id, one.initrd_image_id)
+        )
+
+    def take(self, changes: Changes) -> None:
+        super().take(changes)
+        if changes.touches("vm") or changes.touches("boot_source"):
+            self._count_users()
+            self.table.update_shown()
+
+    def catch_up(self) -> None:
+        self._count_users()
+        super().catch_up()
 
     def trail(self) -> tuple[str, ...]:
         return ("Storage",)
@@ -89,10 +113,9 @@ class StorageView(TableView[Row]):
             return Cell(count(inside, "object"), "dim")
         if isinstance(row, Transfer):
             return Cell("")
-        users = sum(
-            row.id in (one.kernel_image_id, one.initrd_image_id) for one in self.fleet.boot_sources.values()
-        )
-        return Cell(count(users, "boot", "boots") if users else "–", "dim")
+        vms, boots = self.vms_of[row.id], self.boots_of[row.id]
+        parts = ([count(vms, "VM")] if vms else []) + ([count(boots, "boot")] if boots else [])
+        return Cell(", ".join(parts) or "–", "dim")
 
     def total(self) -> str:
         fleet = self.fleet
@@ -130,7 +153,10 @@ class StorageView(TableView[Row]):
 
     def _needs_pool(self) -> bool:
         if not self.fleet.storage_pools:
-            self.main.toast("There is no pool yet: n registers one.", severity="warning")
+            self.main.toast(
+                self.session.keymap.fill("There is no pool yet: {new_pool} registers one."),
+                severity="warning",
+            )
         return bool(self.fleet.storage_pools)
 
     def _made(self, noun: Noun) -> Callable[[str | None], None]:
@@ -159,13 +185,17 @@ class StorageView(TableView[Row]):
         what = f"the transfer {rows[0].name}" if len(rows) == 1 else f"{len(rows)} transfers"
         jobs = [Job(row.name, partial(api.cancel_transfer, row.storage_pool_id, row.id)) for row in rows]
 
-        question = Question(f"Cancel {what}?", ("What has come so far is thrown away.",), "Cancel it")
+        lines = ("What has come so far is thrown away.",)
+        question = Question(f"Cancel {what}?", lines, "Cancel it", no="Leave it")
         self.confirm(question, lambda: self.main.run_jobs(f"Cancel {what}", jobs))
 
     def do_remove(self) -> None:
         rows = self._removable()
         lines = ("It is forgotten here; the files stay where they are. What is in use is refused.",)
-        name = rows[0].name if len(rows) == 1 else f"{len(rows)} objects"
+        pools = sum(isinstance(row, StoragePool) for row in rows)
+        counts = ((pools, "pool"), (len(rows) - pools, "object"))
+        several = " and ".join(count(number, what) for number, what in counts if number)
+        name = rows[0].name if len(rows) == 1 else several
         typed = "" if len(rows) == 1 else str(len(rows))
 
         def delete() -> None:

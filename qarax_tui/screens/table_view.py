@@ -41,6 +41,7 @@ class TableView(View, Generic[Row]):
     """The action of Enter and double click."""
     singular: ClassVar[str] = "row"
     empty: ClassVar[str] = ""
+    """What to do when there is no row; `{create}` stands for the key of that action."""
     first_sort: ClassVar[tuple[str, bool]] = ("name", False)
 
     def __init__(self) -> None:
@@ -112,7 +113,7 @@ class TableView(View, Generic[Row]):
         if self.fleet.connection.state != "live" and not self.rows():
             connection = self.fleet.connection
             return f"{connection.sentence}\n{connection.fix}" if connection.sentence else "Connecting…"
-        return self.empty
+        return self.session.keymap.fill(self.empty)
 
     def refusal(self) -> str:
         """Why not all of this list could be read, as a sentence; empty when it was."""

@@ -28,7 +28,7 @@ class VmsView(VmVerbs, TableView[Vm]):
     noun = "vm"
     enter = "details"
     singular = "VM"
-    empty = "No VM yet.\n\nn creates one.  ? shows all keys."
+    empty = "No VM yet.\n\n{create} creates one.  {help} shows all keys."
 
     def trail(self) -> tuple[str, ...]:
         return ("VMs",)

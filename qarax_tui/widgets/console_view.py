@@ -80,8 +80,10 @@ class ConsoleView(ConsoleSelecting, can_focus=True):
     _sending = False
 
     def feed_changed(self, feed: ConsoleFeed) -> None:
-        """Once per batch. A claim that was lost leaves the input mode on: what is being typed is for the guest
-        and must not become keys of the dashboard in the middle of a word.
+        """Once per batch.
+
+        A claim that was lost leaves the input mode on: what is being typed is for the guest and must not
+        become keys of the dashboard in the middle of a word.
         """
         if feed.input != self._told_input:
             self._told_input = feed.input

@@ -23,6 +23,8 @@ from qarax_tui.screens.own_actions import OwnActionsView
 from qarax_tui.screens.roots import ROOTS
 from qarax_tui.screens.view import View
 from qarax_tui.screens.vm import VmView
+from tests.fakes.control_plane import ControlPlane
+from tests.tui.screens.dashboard import dashboard
 
 VIEWS: dict[str, type[View]] = {
     **{view_id: type(make()) for view_id, make in ROOTS.items()},
@@ -124,6 +126,18 @@ def test_whatever_was_refused_no_key_does_two_things(tmp_path: Path, text: str) 
     for view_id in VIEWS:
         keys = [key for action in for_view(view_id) for key in loaded.key(action).split(",")]
         assert [key for key, times in Counter(keys).items() if times > 1] == []
+
+
+async def test_sentences_and_dialogs_name_and_take_the_operators_own_keys(tmp_path: Path) -> None:
+    keys = _load(tmp_path, "create: f2\nregister: f3\nhelp: f10\n")
+    async with ControlPlane() as plane, dashboard(plane, keymap=keys) as desk:
+        assert "f2 creates one.  f10 shows all keys." in desk.text()
+        await desk.press("2")
+        assert "f3 registers one" in desk.text()
+        await desk.press("f10")
+        assert "Keys here" in desk.text()
+        await desk.press("f10")
+        assert desk.screen is desk.main
 
 
 def test_two_actions_may_trade_their_keys(tmp_path: Path) -> None:

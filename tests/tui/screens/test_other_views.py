@@ -116,6 +116,46 @@ async def test_a_boot_source_is_made_of_objects() -> None:
             await desk.until(lambda: "This is needed." in desk.text())
 
 
+async def test_what_uses_an_object_is_counted_while_it_changes_and_after() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        boot = next(iter(plane.resources["boot_source"]))
+        disk = next(
+            one["id"] for one in plane.resources["storage_object"].values() if one["name"] == "root.ext4"
+        )
+        async with dashboard(plane, (160, 40)) as desk:
+            await open_view(desk, "storage")
+            await desk.until(lambda: "5 VMs" in line_of(desk, "root.ext4"))
+            assert "1 boot" in line_of(desk, "vmlinux")
+            plane.add("vm", name="new", boot_source_id=boot, disks=[{"storage_object_id": disk}])
+            await desk.until(lambda: "6 VMs" in line_of(desk, "root.ext4"))
+            await open_view(desk, "boot_sources")
+            await desk.until(lambda: "11 VMs" in line_of(desk, "linux"))
+            plane.remove("vm", ids["db-1"])
+            await desk.until(lambda: "10 VMs" in line_of(desk, "linux"))
+            plane.remove("vm", ids["web-2"])
+            await desk.until(lambda: "9 VMs" in line_of(desk, "linux"))
+            await open_view(desk, "storage")
+            assert "5 VMs" in line_of(desk, "root.ext4")
+            plane.remove("vm", ids["web-3"])
+            await desk.until(lambda: len(desk.app.fleet.vms) == 8)
+            await open_view(desk, "boot_sources")
+            assert "8 VMs" in line_of(desk, "linux")
+
+
+def line_of(desk: Desk, name: str) -> str:
+    return next(line for line in desk.text().splitlines() if name in line)
+
+
+async def test_pools_and_objects_that_go_together_are_told_apart() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await open_view(desk, "storage")
+            await desk.press("a", "D")
+            assert "Delete 1 pool and 3 objects?" in desk.text()
+
+
 async def test_a_failed_operation_is_done_again() -> None:
     async with ControlPlane() as plane:
         ids = furnish(plane)
