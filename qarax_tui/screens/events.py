@@ -65,7 +65,7 @@ class EventsView(TableView[Event]):
     def columns(self) -> Sequence[Column]:
         return (
             Column("when", "When", lambda row: moment(row.occurred_at, self.session.now()), width=11),
-            Column("action", "Action", lambda row: row.action, width=11),
+            Column("action", "Action", lambda row: row.action, width=9),
             Column("type", "Type", lambda row: row.subject_type.replace("_", " "), width=14, priority=2),
             Column("subject", "Subject", _subject, width=14, grow=1),
             Column("actor", "Actor", lambda row: row.actor or "–", width=10, priority=3),

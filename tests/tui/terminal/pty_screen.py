@@ -33,6 +33,7 @@ class Terminal:
         command: Sequence[str] = DASHBOARD,
     ) -> None:
         self.raw = bytearray()
+        self._told_all = False
         self._screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self._screen)
         self._size = size
@@ -103,10 +104,15 @@ class Terminal:
     async def shows(self, text: str, seconds: float = 30.0) -> float:
         return await self.until(lambda: text in self.text, seconds)
 
+    async def ends(self) -> None:
+        """It has ended, and what it wrote last has been read."""
+        await self.until(lambda: self._told_all and not self.alive)
+
     def _read(self) -> None:
         try:
             data = os.read(self._fd, 1 << 16)
-        except OSError:
+        except OSError:  # nobody has the other side open any more
+            self._told_all = True
             asyncio.get_running_loop().remove_reader(self._fd)
             return
         self.raw += data

@@ -149,7 +149,7 @@ async def test_it_lives_through_a_resize_storm_and_leaves_the_terminal_as_it_was
                 await asyncio.sleep(0.1)  # a terminal is resized step by step
             await terminal.shows("vm-0")
             terminal.press("\x11")
-            await terminal.until(lambda: not terminal.alive)
+            await terminal.ends()
             assert b"\x1b[?1049l" in terminal.raw
             assert b"Traceback" not in terminal.raw
 
@@ -170,6 +170,6 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
         async with dashboard(tmp_path, plane) as terminal:
             await welcomed(terminal)
             os.kill(terminal.pid, number)
-            await terminal.until(lambda: not terminal.alive)
+            await terminal.ends()
             assert b"Traceback" not in terminal.raw
             assert b"\x1b[?1049l" in terminal.raw
