@@ -71,6 +71,7 @@ _boot = _about("Boot sources", "boot_sources")
 _record = _about("Operations and events", "operations", target="row")
 _console = _about("Console", "console")
 _list = _about("Lists", *TABLES)
+_cut = _about("Lists", "storage", "boot_sources", "orphans", "operations", "events", "actions")
 _seen = _about("Lists", *TABLES, *VM_VIEWS, "host", target="one")
 _any = _about("Everywhere")
 _STOPPED = frozenset({"created", "shutdown"})
@@ -142,6 +143,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     _list("filter", "slash", "Filter", "text /regex/ !not status= host=", footer=31),
     _list("sort", "o", "Sort", "Sort by the next column", footer=33),
     _list("reverse", "O", "Reverse", "Turn the order round"),
+    _cut("whole_row", "v", "Read", "The whole row, with nothing cut short", footer=32),
     _seen("copy", "y", "Copy", "Id, name, curl, JSON, YAML", footer=34),
     _any("back", "escape,backspace", "Back", "One step back: filter, marks, then the view before"),
     _any("leave", "q", "Back or quit", "One step back; from a root view, quit"),

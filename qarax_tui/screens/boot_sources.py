@@ -24,6 +24,7 @@ class BootSourcesView(TableView[BootSource]):
 
     view_id = "boot_sources"
     noun = "boot_source"
+    enter = "whole_row"
     singular = "boot source"
     empty = (
         "No boot source yet.\n\nBring a kernel into a pool ({storage}, then {transfer}), "

@@ -21,6 +21,7 @@ class OrphansView(TableView[Orphan]):
 
     view_id = "orphans"
     noun = "orphan"
+    enter = "whole_row"
     singular = "orphan"
     empty = "No orphan: the control plane knows every VM of every node."
 

@@ -27,6 +27,7 @@ class StorageView(TableView[Row]):
 
     view_id = "storage"
     noun = "storage_pool"
+    enter = "whole_row"
     nouns = ("storage_pool", "storage_object", "transfer")
     empty = (
         "No storage pool yet.\n\n{new_pool} registers a directory as a pool; "

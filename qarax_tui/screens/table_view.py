@@ -16,6 +16,7 @@ from qarax_tui.client.ordering import Ordering
 from qarax_tui.client.records import Noun
 from qarax_tui.screens.filtering import Filter, parse
 from qarax_tui.screens.format import count, natural
+from qarax_tui.screens.later import later
 from qarax_tui.screens.prompt import Asking
 from qarax_tui.screens.view import View
 from qarax_tui.widgets.cells import as_cell
@@ -161,6 +162,13 @@ class TableView(View, Generic[Row]):
         """The row under the cursor, whatever is marked."""
         record = self.current()
         return None if record is None else (self.noun_of(record), record)
+
+    def do_whole_row(self) -> None:
+        row = self.current()
+        if row is None:
+            self.main.toast("There is nothing under the cursor to read.", severity="warning")
+        else:
+            self.app.push_screen(later("whole_row:WholeRow")(self.columns(), row))
 
     def focus_inside(self) -> None:
         self.table.focus()

@@ -156,6 +156,23 @@ async def test_pools_and_objects_that_go_together_are_told_apart() -> None:
             assert "Delete 1 pool and 3 objects?" in desk.text()
 
 
+@pytest.mark.parametrize("key", ["enter", "v"])
+async def test_a_reason_too_long_for_its_column_can_be_read_whole(key: str) -> None:
+    reason = (
+        "nothing is mounted at /mnt/images: mount the export there on this host, and have it in /etc/fstab"
+    )
+    async with ControlPlane() as plane:
+        plane.add("storage_pool", name="images", status="error", status_reason=reason)
+        async with dashboard(plane, (80, 24)) as desk:
+            await open_view(desk, "storage")
+            assert reason not in desk.text()
+            await desk.press("g", key)
+            shown = " ".join(desk.text().replace("│", " ").split())
+            assert reason in shown
+            await desk.press(key)
+            assert desk.screen is desk.main
+
+
 async def test_a_failed_operation_is_done_again() -> None:
     async with ControlPlane() as plane:
         ids = furnish(plane)
