@@ -33,6 +33,7 @@ class BootSourcesView(TableView[BootSource]):
 
     def prepare(self) -> None:
         self.users = Counter(vm.boot_source_id for vm in self.fleet.vms.values())
+        self.counted = True
 
     def trail(self) -> tuple[str, ...]:
         return ("Boot sources",)
@@ -41,8 +42,11 @@ class BootSourcesView(TableView[BootSource]):
         return self.fleet.boot_sources
 
     def take(self, changes: Changes) -> None:
+        self.counted = self.counted and not changes.touches("vm")
         super().take(changes)
-        if changes.touches("vm"):
+
+    def tick(self) -> None:
+        if not self.counted:
             self.prepare()
             self.table.update_shown()
 

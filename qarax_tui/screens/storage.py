@@ -46,10 +46,14 @@ class StorageView(TableView[Row]):
         self.boots_of = Counter(
             used for one in fleet.boot_sources.values() for used in (one.kernel_image_id, one.initrd_image_id)
         )
+        self.counted = True
 
     def take(self, changes: Changes) -> None:
+        self.counted = self.counted and not (changes.touches("vm") or changes.touches("boot_source"))
         super().take(changes)
-        if changes.touches("vm") or changes.touches("boot_source"):
+
+    def tick(self) -> None:
+        if not self.counted:
             self._count_users()
             self.table.update_shown()
 
