@@ -85,7 +85,6 @@ class Rules:
     def verdict(self, judged: Judged) -> dict[str, Any]:
         """Every rule with its numbers."""
         host, needs = judged.host, self.needs
-        memory, cpus = self.room(host)
         fits = not judged.failed
         return {
             "host_id": host.id,
@@ -97,8 +96,8 @@ class Rules:
                 _up(host),
                 *(_file(host, path, home) for path, home in sorted(needs.files.items())),
                 _driver(host, needs.driver, judged.driver),
-                _enough("memory", needs.memory, memory - host.allocated_memory_bytes, "bytes of memory"),
-                _enough("cpus", needs.vcpus, cpus - host.allocated_vcpus, "vCPUs"),
+                _enough("memory", needs.memory, self.free(host, "memory"), "bytes of memory"),
+                _enough("cpus", needs.vcpus, self.free(host, "cpus"), "vCPUs"),
             ],
         }
 
@@ -112,6 +111,12 @@ class Rules:
             )
         return self._rooms[has]
 
+    def free(self, host: Candidate, rule: str) -> int:
+        """How much of a host may be promised yet of what a rule looks at; 0 where that is no amount."""
+        memory, cpus = self.room(host)
+        left = {"memory": memory - host.allocated_memory_bytes, "cpus": cpus - host.allocated_vcpus}
+        return left.get(rule, 0)
+
     def driver(self, usable: tuple[str, ...]) -> str | None:
         """Take the wanted driver, else the first of `PREFERRED`; a simulation only when all is one."""
         if usable not in self._drivers:
@@ -122,30 +127,26 @@ class Rules:
 
 
 def explain(rules: Rules, groups: Mapping[str, Sequence[Judged]]) -> str:
-    """Say in one sentence what would make it fit; `groups`: hosts by the first rule that refuses them."""
+    """Say in one sentence what would make it fit; `groups`: hosts by the first rule that refuses them.
+
+    The hosts that come closest say it: those that only the last of the rules refuses.
+    """
     if not groups:
         return "no host is up: register one with POST /hosts, then PATCH it to status up"
-    up = {rule: group for rule, group in groups.items() if rule != "up"}
+    up = {rule: groups[rule] for rule in _REMEDIES if rule in groups}
     if not up:
         return "no host is up: set one up with PATCH /hosts/{id}, or see why its node does not answer"
-    common, group = max(up.items(), key=lambda item: len(item[1]))
-    closest = rules.verdict(max(group, key=_free(common)))
+    last = list(up)[-1]
+    closest = rules.verdict(max(up[last], key=lambda judged: rules.free(judged.host, last)))
     failed = next((rule for rule in closest["rules"] if not rule["passed"]), None)
     if failed is None:  # closed since the look: it did not keep what it promised, and a new look says why
         return "no host fits at this moment: try again"
-    remedy = _REMEDIES[common].format(**failed)
-    count = sum(map(len, up.values()))
-    return f"no host fits: {remedy} (of {count} hosts up, {len(group)} fail here)"
+    remedy = _REMEDIES[last].format(**failed)
+    refused = ", ".join(f"{len(group)} by {rule}" for rule, group in up.items())
+    return f"no host fits: {remedy} (hosts refused: {refused})"
 
 
-def _free(rule: str) -> Any:
-    if rule == "memory":
-        return lambda each: each.host.memory_bytes - each.host.allocated_memory_bytes
-    if rule == "cpus":
-        return lambda each: each.host.cpus - each.host.allocated_vcpus
-    return lambda _: 0
-
-
+# in the order of the rules
 _REMEDIES = {
     "files": "{needed} is on another host: make room there, or bring it to a pool that more hosts have",
     "driver": "no usable driver for {needed}; usable: {available}",

@@ -83,6 +83,15 @@ def test_the_refusal_says_what_would_make_it_fit() -> None:
     assert f"at most {8 * GIB} free" in message
 
 
+def test_the_host_that_comes_closest_says_what_would_make_it_fit() -> None:
+    others = [host(name, usable_drivers=("simulated",)) for name in "cdef"]
+    message = decide(
+        [host("b", usable_drivers=("qemu",)), *others], Needs(1, 9 * GIB, driver="qemu"), LIMITS
+    ).message
+    assert f"{9 * GIB} bytes of memory needed, at most {8 * GIB} free" in message
+    assert message.endswith("(hosts refused: 4 by driver, 1 by memory)")
+
+
 def test_it_never_chooses_a_host_that_fails_a_rule_and_never_refuses_while_one_fits() -> None:
     for seed in range(500):
         dice = random.Random(seed)
@@ -107,6 +116,12 @@ def test_it_never_chooses_a_host_that_fails_a_rule_and_never_refuses_while_one_f
         }
         chosen = decide(hosts, needs, LIMITS).host_id
         assert (chosen in fits) if fits else chosen is None, seed
+
+
+def test_at_most_so_much_is_free_counts_what_may_be_promised() -> None:
+    hosts = [host("b", cpus=10, allocated_vcpus=14), host("c", cpus=5, allocated_vcpus=7)]
+    message = decide(hosts, Needs(8, GIB), LIMITS).message
+    assert "8 vCPUs needed, at most 6 free" in message
 
 
 def test_a_long_table_keeps_the_chosen_host_the_counts_and_some_examples() -> None:
