@@ -230,12 +230,16 @@ class Reconciler:
 
 def _news(known: Host, facts: NodeFacts) -> str:
     """What is new about a node that answers; empty for what is known."""
-    if not known.reachable:
-        return f"the node of host {known.name} answers"
+    answers = f"the node of host {known.name} answers"
+    if not known.reachable or known.status == "unknown":
+        return answers
     if known.boot_id != facts.boot_id:
         return f"host {known.name} was booted anew"
     if not hosts.versions_of(facts).items() <= known.versions.items():
         return f"the node of host {known.name} is version {facts.version} now"
+    shown = known.status_reason or "", known.cpus, known.memory_bytes, list(known.drivers)
+    if shown != (facts.degraded_reason, facts.cpus, facts.memory_bytes, list(facts.drivers)):
+        return f"host {known.name}: {facts.degraded_reason}" if facts.degraded_reason else answers
     return ""
 
 

@@ -1,7 +1,8 @@
 """What holds after every scenario, looked at from outside: in /proc, on the node's own wire and over REST.
 
 I1 one VMM per VM · I2 claims are exact · I3 what was acknowledged is so · I4 the database says what the node
-sees, within 10 s · I5 nothing is left over · I6 guests keep their processes · I7 every change has its event.
+sees, within 10 s · I5 nothing is left over · I6 guests keep their processes · I7 every change has its event,
+and the newest one of a VM or host shows it as its GET does.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ async def check(world: World, *, nodes: Sequence[int] = ()) -> float:
     check_left_over(world, vms)
     check_claims(vms, await world.everything("/hosts"), world)
     await check_events(world)
+    await check_told(world)
     return seconds
 
 
@@ -140,6 +142,30 @@ async def check_events(world: World) -> None:
     for action, vm_ids in (("create", world.ledger.created), ("delete", world.ledger.deleted)):
         for vm_id in vm_ids - world.ledger.forgiven:
             assert counted[action, vm_id] == 1, f"I7: {counted[action, vm_id]} events: {action} of {vm_id}"
+
+
+async def check_told(world: World) -> None:
+    """I7: whoever follows the events knows of VMs and hosts what their GETs say."""
+    untold: list[str] = []
+
+    async def agree() -> bool:
+        told = {event["subject_id"]: event for event in await world.events()}
+        untold[:] = [
+            f"{each['name']} is {each['status']}, the newest event is {event['message']!r}"
+            for each in (*await world.everything("/vms"), *await world.everything("/hosts"))
+            if (event := told.get(each["id"])) and not _shows(event, each)
+        ]
+        return not untold
+
+    try:
+        await until(agree, SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"I7: {untold}") from None
+
+
+def _shows(event: dict[str, Any], resource: dict[str, Any]) -> bool:
+    after = event["after"] or {}
+    return all(after.get(field) == resource[field] for field in ("status", "status_reason"))
 
 
 def _ends(event: dict[str, Any]) -> bool:

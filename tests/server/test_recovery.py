@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from qarax_server.api.hosts import MONITOR
 from qarax_server.models import Host
 from qarax_server.store import hosts
 from tests.postgres import TestDatabase
@@ -207,6 +208,26 @@ async def test_another_node_at_a_known_address_gets_no_command(
         assert host["status"] == "up"
     finally:
         await other.kill()
+
+
+async def test_events_tell_of_a_host_what_its_get_tells(plane: ControlPlane, node: Node) -> None:
+    """A host that was taken down and up again stayed unknown to whoever follows the events."""
+    host_id = await plane.add_host(node)
+
+    async def told() -> list[str]:
+        events = await plane.ok("GET", f"/events?subject_id={host_id}")
+        host = await plane.ok("GET", f"/hosts/{host_id}")
+        for field in ("status", "status_reason", "drivers", "cpus", "memory_bytes"):
+            assert events[-1]["after"][field] == host[field], events[-1]["message"]
+        return [event["message"] for event in events]
+
+    await told()
+    for status in ("down", "up"):
+        await plane.ok("PATCH", f"/hosts/{host_id}", {"status": status})
+        messages = await told()
+    assert messages[-1] == "the node of host host-1 answers"
+    await plane.server.app[MONITOR].ask(host_id, 10.0)
+    assert await told() == messages, "what is known is told once"
 
 
 async def test_a_host_where_nobody_listens_says_so_at_once(plane: ControlPlane, tmp_path: Path) -> None:
