@@ -25,6 +25,7 @@ from aiohttp import web
 from qarax_server import ca_command, memory, service_manager, token_command
 from qarax_server import settings as configuration
 from qarax_server.api.connections import Runner
+from qarax_server.control.tasks import end
 from qarax_server.database import Database
 from qarax_server.errors import QaraxError, SettingsError
 from qarax_server.logs import set_up_logging
@@ -94,9 +95,13 @@ async def serve(settings: Settings) -> None:
         for address in runner.addresses:
             log.info("listening on http://%s:%d", *address[:2])
         service_manager.notify("READY=1")
-        meanwhile = asyncio.gather(service_manager.keep_alive(), memory.keep_returning())
-        await server.run_until(stopping)
-        meanwhile.cancel()
+        meanwhile = [
+            asyncio.create_task(each) for each in (service_manager.keep_alive(), memory.keep_returning())
+        ]
+        try:
+            await server.run_until(stopping)
+        finally:
+            await end(*meanwhile)
         service_manager.notify("STOPPING=1")
         await site.stop()
         await server.drain()
