@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from qarax_node import processes
@@ -30,7 +33,15 @@ class NodeProcess:
         return self._process.pid
 
     def descriptors(self) -> int:
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+        return self.open_files().total()
+
+    def open_files(self) -> Counter[str]:
+        """What its descriptors are, without numbers of their own."""
+        found: Counter[str] = Counter()
+        for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found[re.sub(r":\[\d+\]", "", str(descriptor.readlink()))] += 1
+        return found
 
     def resident_bytes(self) -> int:
         return processes.usage(self.pid)["resident_bytes"]
