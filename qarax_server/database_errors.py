@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import psycopg2
+from psycopg2 import errors
 
 from qarax_server.constraints import constraint_error
 from qarax_server.errors import DatabaseUnavailable, Invalid
@@ -33,6 +34,8 @@ def mapped_errors(raw: Closable | None = None) -> Iterator[None]:
         raise Invalid(f"a value does not fit: {_first_line(error)}", code="value_out_of_range") from error
     except TimeoutError as error:
         raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise DatabaseUnavailable("another change was in the way, and nothing was done: try again") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise DatabaseUnavailable(f"PostgreSQL is away: {_first_line(error)}") from error
     except psycopg2.DatabaseError as error:

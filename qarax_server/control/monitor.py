@@ -177,8 +177,8 @@ class Monitor:
             if now - watcher.heard_at < TOUCH_SECONDS
         ]
         if heard:
-            async with self._core.database.connection() as c:
-                await hosts.touch_hosts(c, heard)
+            async with self._core.database.transaction() as tx:
+                await hosts.touch_hosts(tx, heard)
 
     async def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -129,9 +129,10 @@ async def update_unreachable(tx: Transaction, host_id: str, reason: str) -> bool
     return await tx.execute(HOSTS.update_unreachable, id=host_id, reason=reason) == 1
 
 
-async def touch_hosts(c: Connection, host_ids: Sequence[str]) -> None:
+async def touch_hosts(tx: Transaction, host_ids: Sequence[str]) -> None:
     """Note that these were heard from just now."""
-    await c.execute(HOSTS.touch_hosts, ids=list(host_ids))
+    tx.later(HOSTS.lock_hosts, ids=list(host_ids))
+    await tx.execute(HOSTS.touch_hosts, ids=list(host_ids))
 
 
 async def claim_host(tx: Transaction, share: Share, limits: Placement) -> Host | None:

@@ -52,11 +52,6 @@ async def insert_storage_object(tx: Transaction, object_id: str, new: Mapping[st
     )
 
 
-async def update_storage_object_size(tx: Transaction, object_id: str, size_bytes: int) -> None:
-    """Write down how large the file is."""
-    await tx.execute(OBJECTS.update_storage_object_size, id=object_id, size_bytes=size_bytes)
-
-
 async def list_storage_object_users(tx: Transaction, object_id: str) -> list[str]:
     """Name what stands in the way of deleting an object."""
     return [row["who"] for row in await tx.fetch_all(OBJECTS.list_storage_object_users, id=object_id)]

@@ -123,6 +123,7 @@ async def update_observed(tx: Transaction, seen: Iterable[tuple[str, Observation
 
 async def update_absent(tx: Transaction, host_id: str, vm_ids: Sequence[str], reason: str) -> list[Change]:
     """Note that a host's node does not have these VMs, unless an operation is about to change that."""
+    lock_vms(tx, vm_ids)
     rows = await tx.fetch_all(VMS.update_absent, host_id=host_id, ids=list(vm_ids), reason=reason)
     return [_change(row) for row in rows]
 

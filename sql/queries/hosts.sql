@@ -111,12 +111,9 @@ WHERE
 RETURNING id;
 
 -- name: touch_hosts
--- Heartbeats of many hosts at once, locked in the order of `lock_hosts`.
-WITH heard AS (
-    SELECT id FROM hosts WHERE id = ANY(%(ids)s::uuid []) ORDER BY id FOR NO KEY UPDATE
-)
-
-UPDATE hosts SET last_seen_at = now() FROM heard WHERE hosts.id = heard.id;
+-- Heartbeats of many hosts at once. They are locked by `lock_hosts` before: a statement that locks a row and then
+-- writes the version it saw at its start can be in the way of another one that waits for the row.
+UPDATE hosts SET last_seen_at = now() WHERE id = ANY(%(ids)s::uuid []);
 
 -- name: lock_hosts
 -- Hosts that are about to be claimed of, always locked in the same order.

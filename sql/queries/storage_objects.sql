@@ -47,26 +47,6 @@ VALUES (
     %(host_id)s::uuid
 );
 
--- name: update_storage_object_size
--- The file's size as its host sees it, counted in the pool.
-WITH before AS (
-    SELECT id, storage_pool_id, size_bytes FROM storage_objects
-    WHERE id = %(id)s::uuid
-    FOR UPDATE
-),
-
-counted AS (
-    UPDATE storage_pools AS p
-    SET allocated_bytes = p.allocated_bytes - before.size_bytes + %(size_bytes)s::bigint, updated_at = now()
-    FROM before
-    WHERE p.id = before.storage_pool_id
-)
-
-UPDATE storage_objects AS o
-SET size_bytes = %(size_bytes)s::bigint, updated_at = now()
-FROM before
-WHERE o.id = before.id;
-
 -- name: list_storage_object_users
 -- What stands in the way of deleting an object, in words.
 SELECT 'boot source ' || name AS who FROM boot_sources
