@@ -7,6 +7,7 @@ inode, so a rename or rotation while someone reads repeats and loses nothing tha
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +96,17 @@ class LogSource:
 
 
 class LogReader:
-    """One reader's place: an open file that begins at `base`, and how far the index was read."""
+    """One reader's place: an open file that begins at `base`, and how far the index was read.
+
+    It may be closed while a thread reads: that one finds nothing more and opens nothing more.
+    """
 
     def __init__(self, source: LogSource, position: int, *, marks: bool = True) -> None:
         self.position = position
         self._source = source
         self._fd = -1
+        self._closed = False
+        self._holding = threading.Lock()
         self._inode = 0
         self._base = 0
         self._marks = marks
@@ -169,21 +175,30 @@ class LogReader:
         if os.fstat(descriptor).st_ino != segment.inode:
             os.close(descriptor)
             return None
-        self._forget_file()
-        self._fd, self._inode, self._base = descriptor, segment.inode, segment.base
+        if not self._hold(descriptor):
+            return None
+        self._inode, self._base = segment.inode, segment.base
         if self.position >= segment.base:
             return None
         gap = Gap(self.position, segment.base - self.position, "older output is not kept")
         self.position = segment.base
         return gap
 
+    def _hold(self, descriptor: int) -> bool:
+        """Keep this file open in place of the one before; False, and it is closed, once the reader is."""
+        with self._holding:
+            kept = not self._closed or descriptor < 0
+            done, self._fd = (self._fd, descriptor) if kept else (descriptor, self._fd)
+        if done >= 0:
+            os.close(done)
+        return kept
+
     def _forget_file(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+        self._hold(-1)
 
     def close(self) -> None:
         """Close the file."""
+        self._closed = True
         self._forget_file()
 
     def _with_marks(self, start: int, data: bytes) -> list[Piece]:
