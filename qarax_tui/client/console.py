@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .blocks import Block, Marker
 from .changes import Pending
 from .connection import Backoff
 from .console_history import Part, as_marker, from_line_start, gap_text, parse, read_range, whole
+from .console_input import InputState, answered, as_away, away
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
 from .ring import ConsoleRing
 from .sanitise import safe
@@ -38,14 +38,6 @@ BATCH_SECONDS = 0.05
 FIRST_LINES = 1_000
 HISTORY_BYTES = 512 * 1024
 NOT_FOUND = 404
-
-
-@dataclass(frozen=True, slots=True)
-class InputState:
-    """Whether this dashboard may type, and who may if not ("" nobody)."""
-
-    attached: bool = False
-    holder: str = ""
 
 
 class ConsoleFeed:
@@ -166,8 +158,21 @@ class ConsoleFeed:
     # --- input -------------------------------------------------------------------------------------------
 
     async def attach(self, *, takeover: bool = False) -> None:
-        """Claims the input; the answer comes as `input`. `takeover` ends another's claim."""
-        await self._say({"type": "attach", "takeover": takeover})
+        """Claims the input, as soon as there is a first connection; the answer comes as `input`.
+
+        `takeover` ends another's claim.
+        """
+        if self.api.read_only:
+            raise ReadOnly("Read-only mode is on, the console takes no input.", "Turn it off first.")
+        self.input = InputState(asked=True)
+        try:
+            if self.state != "connecting":
+                await self._say({"type": "attach", "takeover": takeover})
+        except ClientError:
+            self.input = InputState()
+            raise
+        finally:
+            self._wake()
 
     async def detach(self) -> None:
         """Gives the input back."""
@@ -179,18 +184,22 @@ class ConsoleFeed:
         """Types into the guest; only while attached."""
         if not self.input.attached:
             raise ClientError("The console is not attached for input.", "Attach first.")
-        socket = self._open_socket()
-        await socket.send_bytes(data)
+        with as_away():
+            await self._open_socket().send_bytes(data)
 
     async def _say(self, message: dict[str, Any]) -> None:
-        if self.api.read_only and message["type"] == "attach":
-            raise ReadOnly("Read-only mode is on, the console takes no input.", "Turn it off first.")
-        await self._open_socket().send_json(message)
+        with as_away():
+            await self._open_socket().send_json(message)
 
     def _open_socket(self) -> aiohttp.ClientWebSocketResponse:
         if self._socket is None or self._socket.closed:
-            raise ServerAway("The console is not connected at the moment.", "It reconnects by itself.")
+            raise away()
         return self._socket
+
+    def _take_error(self, sentence: str) -> None:
+        if not self.input.asked:
+            raise ServerAway(sentence)
+        self.input = InputState(refused=sentence)
 
     # --- the stream --------------------------------------------------------------------------------------
 
@@ -213,6 +222,8 @@ class ConsoleFeed:
         self._socket = socket
         self._enter("live")
         try:
+            if self.input.asked:
+                await self.attach()
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
                     self._take_bytes(message.data)
@@ -220,7 +231,6 @@ class ConsoleFeed:
                     self._take_text(message.data)
                     backoff.succeeded()
         finally:
-            self.input = InputState()
             await self._hang_up()
         raise ServerAway("The console's connection ended.", "It is opened again by itself.")
 
@@ -248,9 +258,9 @@ class ConsoleFeed:
             if not self.ring.detached:
                 self._add(marker)
         elif kind == "input":
-            self.input = InputState(message.get("attached") is True, safe(message.get("holder") or ""))
+            self.input = answered(self.input, message)
         elif kind == "error":
-            raise ServerAway(safe(message.get("message") or "The console reported an error."))
+            self._take_error(safe(message.get("message") or "The console reported an error."))
         self._wake()
 
     def _take_offset(self, offset: int) -> None:
@@ -287,6 +297,8 @@ class ConsoleFeed:
     def _enter(self, state: State, sentence: str = "") -> None:
         if state != self.state:
             self.since = time.time()
+        if state != "live":
+            self.input = InputState()
         self.state, self.sentence = state, sentence
         self._wake()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual import on, work
+from textual import on
 from textual.content import Content
 
 from qarax_tui.client.console import ConsoleFeed
@@ -42,7 +42,6 @@ class ConsolePage(VmVerbs):
         self.vm_id = vm_id
         self.name_shown = ""
         self.said, self.said_until = "", 0.0
-        self.wants_input = False
         self.console = ConsoleView(id="console")
         self.feed: ConsoleFeed | None = None
 
@@ -55,6 +54,7 @@ class ConsolePage(VmVerbs):
         yield self.console
 
     def on_mount(self) -> None:
+        self.watch(self.console, "input_mode", self.announce, init=False)
         if self.feed is not None:
             self.console.open(self.feed)
 
@@ -100,10 +100,13 @@ class ConsolePage(VmVerbs):
         if self.feed is None or not self.console.input_mode:
             return ""
         back = "ctrl+] or F12 gives the keys back."
-        if self.feed.input.attached:
+        now = self.feed.input
+        if now.attached:
             return f"Every key goes to the guest. {back}"
-        holder = self.feed.input.holder
-        lost = f"{holder} took the input over" if holder else "The input was lost"
+        if now.asked:
+            return f"Asking for the input: what you type waits for it. {back}"
+        lost = f"{now.holder} took the input over" if now.holder else "The input was lost"
+        lost = now.refused or lost
         return f"{lost}: what you type goes nowhere. {back}"
 
     def focus_inside(self) -> None:
@@ -195,34 +198,18 @@ class ConsolePage(VmVerbs):
         if known is not None and known.holder and not known.attached:
             self._ask_takeover(known.holder)
         else:
-            self._claim_input(takeover=False)
-
-    @work(exclusive=True, group="attach")
-    async def _claim_input(self, *, takeover: bool) -> None:
-        if self.feed is None:
-            return
-        self.wants_input = True
-        try:
-            await self.feed.attach(takeover=takeover)
-        except ClientError as error:
-            self.wants_input = False
-            self.main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
+            self.console.claim()
 
     @on(ConsoleView.InputChanged)
     def _input_changed(self, event: InputChanged) -> None:
         self.announce()
-        if not self.wants_input:
-            return
-        self.wants_input = False
-        if event.attached:
-            self.console.input_mode = True
-        elif event.holder:
-            self._ask_takeover(event.holder)
+        if event.state.refused and event.state.holder:
+            self._ask_takeover(event.state.holder)
 
     def _ask_takeover(self, holder: str) -> None:
         lines = (f"{holder} types into this console now and will be cut off.",)
         question = Question(f"Take over the input of {self.name_shown}?", lines, "Take over")
-        self.confirm(question, lambda: self._claim_input(takeover=True))
+        self.confirm(question, lambda: self.console.claim(takeover=True))
 
     def _prompt(self, label: str, hint: str, entered: Callable[[str], None], value: str) -> None:
         def done(text: str) -> None:

@@ -9,6 +9,8 @@ from textual.message import Message
 if TYPE_CHECKING:
     from textual.widget import Widget
 
+    from qarax_tui.client.console_input import InputState
+
 
 class ConsoleMessage(Message):
     """Anything a console view says."""
@@ -52,9 +54,8 @@ class Selected(ConsoleMessage):
 
 
 class InputChanged(ConsoleMessage):
-    """Whether keys go to the guest, and who holds the input if somebody else does."""
+    """Whether keys go to the guest, and who holds the input if somebody else does, is another now."""
 
-    def __init__(self, view: Widget, attached: bool, holder: str) -> None:
+    def __init__(self, view: Widget, state: InputState) -> None:
         super().__init__(view)
-        self.attached = attached
-        self.holder = holder
+        self.state = state

@@ -7,37 +7,31 @@
     view.set_filter("error", context=2) # "" takes it away
     view.wrap, view.show_times          # can be set
     view.save(path)                     # what is kept, byte for byte
-    view.input_mode = True              # keys go to the guest until ctrl-] or F12
+    view.claim()                        # keys go to the guest until ctrl-] or F12
 
 Patterns are plain text or, with `regex=True`, regular expressions; capital letters make them care for case.
-Asking for a pattern or a file name is the screen's. Painting and scrolling are in `console_base`.
+Asking for a pattern or a file name is the screen's. Painting and scrolling are in `console_base`, typing in
+`console_typing`.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.binding import Binding
-from textual.reactive import reactive
 
 from qarax_tui.client.console_search import ConsoleFilter, find_next
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import Matcher
-from qarax_tui.widgets import console_messages
-from qarax_tui.widgets.console_selecting import ConsoleSelecting
-from qarax_tui.widgets.guest_keys import LEAVE, key_bytes, pasted_bytes
+from qarax_tui.widgets.console_typing import ConsoleTyping
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from textual import events
 
-    from qarax_tui.client.console import ConsoleFeed, InputState
-
-
-class ConsoleView(ConsoleSelecting, can_focus=True):
+class ConsoleView(ConsoleTyping, can_focus=True):
     """One console: followed, looked back through, searched, typed into."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -72,23 +66,6 @@ class ConsoleView(ConsoleSelecting, can_focus=True):
         Binding("left", "sideways(-1)", "Left", show=False),
         Binding("right", "sideways(1)", "Right", show=False),
     ]
-
-    InputChanged: TypeAlias = console_messages.InputChanged
-    input_mode: reactive[bool] = reactive(default=False)
-    _told_input: InputState | None = None
-    _typed = b""
-    _sending = False
-
-    def feed_changed(self, feed: ConsoleFeed) -> None:
-        """Once per batch.
-
-        A claim that was lost leaves the input mode on: what is being typed is for the guest and must not
-        become keys of the dashboard in the middle of a word.
-        """
-        if feed.input != self._told_input:
-            self._told_input = feed.input
-            self.post_message(self.InputChanged(self, feed.input.attached, feed.input.holder))
-        super().feed_changed(feed)
 
     # --- finding -----------------------------------------------------------------------------------------
 
@@ -169,62 +146,3 @@ class ConsoleView(ConsoleSelecting, can_focus=True):
         except OSError as error:
             sentence = f"{path} was not written: {error.strerror or error}."
             raise ClientError(sentence, "Choose another name or folder.") from error
-
-    # --- typing ------------------------------------------------------------------------------------------
-
-    def on_key(self, event: events.Key) -> None:
-        if not self.input_mode:
-            return
-        event.stop()
-        event.prevent_default()
-        if event.key in LEAVE:
-            self.input_mode = False
-        elif data := key_bytes(event.key, event.character):
-            self._type(data)
-
-    def on_paste(self, event: events.Paste) -> None:
-        if self.input_mode:
-            event.stop()
-            self._type(pasted_bytes(event.text))
-
-    def _type(self, data: bytes) -> None:
-        if self.feed is not None and self.feed.input.attached:
-            self._typed += data
-            self._send_typed()
-
-    def watch_input_mode(self, typing: bool) -> None:
-        """Claims the input or gives it back."""
-        if self.feed is None:
-            return
-        if self.feed.input.attached == typing:
-            self.post_message(self.InputChanged(self, typing, self.feed.input.holder))
-        else:
-            self._claim(typing)
-
-    @work(group="console-input", exit_on_error=False)
-    async def _claim(self, typing: bool) -> None:
-        feed = self.feed
-        if feed is None:
-            return
-        try:
-            await (feed.attach() if typing else feed.detach())
-        except ClientError as error:
-            self.input_mode = False
-            if typing:
-                self.post_message(self.Searched(self, error.sentence))
-
-    @work(group="console-typed", exit_on_error=False)
-    async def _send_typed(self) -> None:
-        """Sends what was typed, in order: only one sends, the others leave it their keys."""
-        if self._sending:
-            return
-        self._sending = True
-        try:
-            while self.feed is not None and self._typed:
-                data, self._typed = self._typed, b""
-                await self.feed.send(data)
-        except (ClientError, ConnectionError) as error:
-            self._typed = b""
-            self.post_message(self.Searched(self, str(error)))
-        finally:
-            self._sending = False

@@ -15,14 +15,22 @@ CHUNK = 64 * 1024
 
 @dataclass
 class FakeConsole:
-    """The kept bytes begin at `oldest`; `received` is what clients typed."""
+    """The kept bytes begin at `oldest`; `received` is what clients typed.
+
+    Claims are answered while `answering` is set, and refused with the sentence `refusing` unless it is empty.
+    """
 
     oldest: int = 0
     data: bytearray = field(default_factory=bytearray)
     marks: list[dict[str, Any]] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)
     holder: str | None = None
+    refusing: str = ""
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.answering.set()
 
     @property
     def end(self) -> int:
@@ -116,6 +124,10 @@ async def _receive(socket: web.WebSocketResponse, console: FakeConsole) -> None:
             console.received += message.data
         elif message.type is WSMsgType.TEXT:
             request = json.loads(message.data)
+            await console.answering.wait()
+            if console.refusing:
+                await socket.send_json({"type": "error", "message": console.refusing})
+                continue
             free = console.holder is None or request.get("takeover")
             if request["type"] == "attach" and free:
                 console.holder = "you"

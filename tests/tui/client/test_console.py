@@ -10,7 +10,8 @@ import pytest
 
 from qarax_tui.client.api import Api
 from qarax_tui.client.console import ConsoleFeed
-from qarax_tui.client.errors import ClientError, ReadOnly
+from qarax_tui.client.console_input import InputState, answered
+from qarax_tui.client.errors import ClientError, ReadOnly, ServerAway
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.waiting import until
 
@@ -199,6 +200,41 @@ async def test_input_is_claimed_taken_over_and_given_back(
     feed.api.read_only = True
     with pytest.raises(ReadOnly):
         await feed.attach()
+
+
+async def test_a_claim_is_refused_with_the_reason_and_the_stream_goes_on(
+    plane: ControlPlane, vm: str, feed: ConsoleFeed
+) -> None:
+    console = plane.console(vm)
+    console.refusing = "the role viewer may look and not write"
+    await live(feed)
+    await feed.attach()
+    await until(lambda: feed.input.refused == "the role viewer may look and not write")
+    console.write(b"goes on\n")
+    await until(lambda: texts(feed)[-1:] == ["goes on"])
+    assert feed.state == "live"
+
+
+async def test_a_claim_of_the_first_moment_waits_for_the_connection(
+    plane: ControlPlane, feed: ConsoleFeed
+) -> None:
+    await feed.start()
+    await feed.attach()
+    assert feed.input.asked
+    await until(lambda: feed.input.attached)
+    await plane.kill()
+    await until(lambda: feed.state == "away")
+    assert not feed.input.attached
+    with pytest.raises(ServerAway):
+        await feed.attach()
+    assert not feed.input.asked
+
+
+def test_the_answer_to_giving_back_is_none_to_the_claim_after_it() -> None:
+    asked = InputState(asked=True)
+    assert answered(asked, {"attached": False, "holder": None}) is asked
+    assert answered(asked, {"attached": False, "holder": "ann"}).refused == "ann types into this console"
+    assert answered(InputState(attached=True), {"attached": False, "holder": "ann"}).refused == ""
 
 
 async def test_a_deleted_vm_is_gone_and_not_asked_for_again(

@@ -88,6 +88,40 @@ async def test_what_is_typed_for_the_guest_never_becomes_a_key_of_the_dashboard(
             await desk.until(lambda: ("POST", f"/vms/{ids['db-1']}/pause") in desk.changes())
 
 
+async def test_what_is_typed_right_after_asking_for_the_input_is_for_the_guest() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        console = plane.console(ids["db-1"])
+        console.write(b"guest:~# ")
+        console.answering.clear()
+        async with dashboard(plane) as desk:
+            await desk.press("c", "i", *"ps", "x", "enter", "D")
+            assert "Asking for the input: what you type waits for it." in desk.text()
+            console.answering.set()
+            await desk.until(lambda: bytes(console.received) == b"psx\rD")
+            assert desk.changes() == []
+            assert desk.screen is desk.main
+
+
+async def test_the_input_another_one_holds_is_taken_over_only_when_told_to() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        console = plane.console(ids["db-1"])
+        console.write(b"guest:~# ")
+        console.holder = "ann"
+        async with dashboard(plane) as desk:
+            await desk.press("c", "i")
+            await desk.until(lambda: "Take over the input of db-1?" in desk.text())
+            await desk.press("n", "p", "x")
+            await desk.until(lambda: "ann types into this console: what you type goes now" in desk.text())
+            assert console.holder == "ann"
+            await desk.press("f12", "i", "y")
+            await desk.until(lambda: "Every key goes to the guest" in desk.text())
+            await desk.press("p")
+            await desk.until(lambda: bytes(console.received) == b"p")
+            assert desk.changes() == []
+
+
 async def test_a_search_that_found_nothing_is_said_until_one_finds_something() -> None:
     async with ControlPlane() as plane:
         ids = furnish(plane)

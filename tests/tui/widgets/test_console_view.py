@@ -51,7 +51,7 @@ class ConsoleApp(App[None]):
 
     @on(ConsoleView.InputChanged)
     def _input(self, event: InputChanged) -> None:
-        self.inputs.append((event.attached, event.holder))
+        self.inputs.append((event.state.attached, event.state.holder))
 
     @on(ConsoleView.Selected)
     def _selected(self, event: Selected) -> None:
@@ -222,7 +222,7 @@ async def test_saving_is_byte_exact_private_and_never_overwrites(tmp_path: Path)
 
 async def test_keys_go_to_the_guest_in_order_until_the_operator_leaves() -> None:
     async with shown() as (pilot, app, console):
-        app.view.input_mode = True
+        app.view.claim()
         await until(lambda: app.inputs[-1:] == [(True, "you")])
         await pilot.press(*"ls -l", "enter", "up", "ctrl+c", "escape", "tab", "backspace", "q")
         await until(lambda: bytes(console.received) == b"ls -l\r\x1b[A\x03\x1b\t\x7fq")
@@ -230,6 +230,33 @@ async def test_keys_go_to_the_guest_in_order_until_the_operator_leaves() -> None
         await until(lambda: app.inputs[-1:] == [(False, "")])
         await pilot.press("z")
         assert bytes(console.received).endswith(b"q")
+
+
+async def test_keys_typed_before_the_claim_is_answered_wait_for_the_answer() -> None:
+    async with shown() as (pilot, app, console):
+        console.answering.clear()
+        app.view.claim()
+        await pilot.press(*"poweroff", "enter")
+        assert app.view.feed is not None
+        assert app.view.feed.input.asked
+        assert not console.received
+        console.answering.set()
+        await until(lambda: bytes(console.received) == b"poweroff\r")
+
+
+async def test_keys_typed_into_a_claim_that_is_refused_go_nowhere() -> None:
+    async with shown() as (pilot, app, console):
+        console.answering.clear()
+        console.holder = "ann"
+        app.view.claim()
+        await pilot.press(*"poweroff", "enter")
+        console.answering.set()
+        await until(lambda: app.inputs[-1:] == [(False, "ann")])
+        assert app.view.input_mode
+        app.view.claim(takeover=True)
+        await until(lambda: app.inputs[-1:] == [(True, "you")])
+        await pilot.press("x")
+        await until(lambda: bytes(console.received) == b"x")
 
 
 async def test_hostile_output_reaches_the_screen_as_text_only() -> None:
