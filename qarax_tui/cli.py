@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "--view",
         default="vms",
         metavar="NAME",
-        help="the view of --screenshot: vms, hosts, vm/NAME, console/NAME",
+        help="the view of --screenshot: vms, hosts, orphans, vm/NAME, console/NAME",
     )
     top.add_argument("--size", type=size, default=(120, 36), metavar="WxH", help="its size (default 120x36)")
     top.add_argument("--theme", default="", choices=THEMES, metavar="NAME", help=", ".join(THEMES))

@@ -15,6 +15,7 @@ from qarax_tui.client.errors import ClientError
 from qarax_tui.keys import ROOT_VIEWS
 from qarax_tui.screens.console import ConsolePage
 from qarax_tui.screens.host import HostView
+from qarax_tui.screens.orphans import OrphansView
 from qarax_tui.screens.view import View
 from qarax_tui.screens.vm import VmView
 
@@ -44,8 +45,9 @@ def portable(svg: str) -> str:
 def draw(app: QaraxApp, path: Path, size: tuple[int, int], view: str) -> int:
     """Returns the exit code; says on stderr why there is no picture."""
     kind, _, name = view.partition("/")
-    if (kind not in ROOT_VIEWS or name) and not (kind in PAGES and name):
-        known = ", ".join([*ROOT_VIEWS, *(f"{page}/NAME" for page in PAGES)])
+    lists = (*ROOT_VIEWS, "orphans")
+    if (kind not in lists or name) and not (kind in PAGES and name):
+        known = ", ".join([*lists, *(f"{page}/NAME" for page in PAGES)])
         print(f"There is no view {view}; there are {known}.", file=sys.stderr)  # noqa: T201 - no screen
         return 2
     try:
@@ -83,6 +85,8 @@ async def _picture(app: QaraxApp, size: Size, view: str) -> str:
             kind, _, name = view.partition("/")
             if name:
                 await _open_page(app.main, kind, name)
+            elif view == "orphans":
+                await app.main.push(OrphansView())
             else:
                 await app.main.show_root(view)
         await pilot.pause(_PAGE_SECONDS if "/" in view else _VIEW_SECONDS)

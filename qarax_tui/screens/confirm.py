@@ -49,8 +49,7 @@ class Confirm(Dialog[bool]):
             for line in question.lines:
                 yield Static(Content(line), classes="dialog-line")
             if question.typed:
-                hint = Content.assemble("Type ", (question.typed, "bold $warning"), " to go on:")
-                yield Static(hint, classes="dialog-line muted")
+                yield Static(self._wanted("Type "), classes="dialog-line muted", id="wanted")
                 yield Input(compact=True, id="typed", max_length=len(question.typed))
             with Horizontal(classes="buttons"):
                 yield Button(Content(question.no), id="no", compact=True)
@@ -73,6 +72,11 @@ class Confirm(Dialog[bool]):
     def _entered(self, event: Input.Submitted) -> None:
         if event.value == self.question.typed:
             self.dismiss(True)
+        else:
+            self.query_one("#wanted", Static).update(self._wanted("That is something else: type "))
+
+    def _wanted(self, words: str) -> Content:
+        return Content.assemble(words, (self.question.typed, "bold $warning"), " to go on:")
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

@@ -53,7 +53,7 @@ def _read_only(main: MainScreen) -> None:
 
 
 def _help(main: MainScreen) -> None:
-    main.app.push_screen(later("help:Help")(main.view.view_id, main.session.keymap))
+    main.app.push_screen(later("help:Help")(main.view.view_id, main.session))
 
 
 def _open_once(view_id: str, view: str, main: MainScreen) -> None:

@@ -11,9 +11,9 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from qarax_tui.keymap import Keymap
 from qarax_tui.keys import BY_ID, Action, for_view
 from qarax_tui.screens.dialog import Dialog
+from qarax_tui.screens.session import Session
 
 _MOVES = ("↑↓ j k", "Move; g G to the ends, ← → columns")
 
@@ -26,16 +26,17 @@ class Help(Dialog[None]):
         Binding(BY_ID["help"].key, "dismiss", "Close", show=False, id="help"),
     ]
 
-    def __init__(self, view_id: str, keymap: Keymap) -> None:
+    def __init__(self, view_id: str, session: Session) -> None:
         super().__init__()
-        self.view_id, self.keymap = view_id, keymap
+        self.view_id, self.keymap, self.read_only = view_id, session.keymap, session.api.read_only
 
     def compose(self) -> ComposeResult:
         here = [action for action in for_view(self.view_id) if "*" not in action.views]
         everywhere = [action for action in for_view(self.view_id) if "*" in action.views]
         with Vertical(classes="dialog help") as box:
             box.border_title = Content("Keys here")
-            box.border_subtitle = Content("esc closes · colour marks what asks first")
+            marks = "dim is off: read-only" if self.read_only else "colour marks what asks first"
+            box.border_subtitle = Content(f"esc closes · {marks}")
             with VerticalScroll(), Horizontal(classes="help-columns"):
                 yield Static(self._column(here, whole=True), classes="help-column")
                 yield Static(self._column(everywhere, whole=False), classes="help-narrow")
@@ -50,10 +51,10 @@ class Help(Dialog[None]):
         return Content("\n").join(lines)
 
     def _line(self, action: Action, *, whole: bool) -> Content:
-        key = self.keymap.shown(action)
-        return _plain(
-            key, action.help if whole else action.label, "$warning" if action.dangerous else "$accent"
-        )
+        key, text = self.keymap.shown(action), action.help if whole else action.label
+        if action.changes and self.read_only:
+            return Content.styled(f" {key:<7} {text}", "$muted")
+        return _plain(key, text, "$warning" if action.dangerous else "$accent")
 
 
 def _plain(key: str, text: str, style: str = "$accent") -> Content:

@@ -72,6 +72,7 @@ async def test_a_server_that_is_not_there_is_a_sentence(plane: ControlPlane) -> 
         ((), "", "cloud hypervisor"),
         (("--size", "80x24", "--theme", "light"), "80x24", "paused"),
         (("--view", "vm/db-1"), "", "stands in"),
+        (("--view", "orphans"), "", "First seen"),
     ],
 )
 async def test_a_screenshot_is_a_picture_of_what_was_asked(

@@ -156,6 +156,14 @@ async def test_help_lists_every_key_of_the_view() -> None:
             assert words in desk.text()
 
 
+async def test_help_says_what_read_only_mode_turns_off() -> None:
+    async with ControlPlane() as plane, dashboard(plane, (120, 40)) as desk:
+        await desk.press("question_mark")
+        assert "dim is off" not in desk.text()
+        await desk.press("escape", "L", "question_mark")
+        assert "dim is off: read-only" in desk.text()
+
+
 async def test_the_palette_finds_a_vm() -> None:
     async with ControlPlane() as plane:
         furnish(plane)

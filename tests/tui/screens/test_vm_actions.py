@@ -58,6 +58,7 @@ async def test_deleting_a_running_vm_is_typed() -> None:
             await desk.press("D", "y", "enter")
             assert isinstance(desk.screen, Confirm)
             assert desk.screen.query_one("#yes", Button).disabled
+            assert "That is something else: type web-1 to go on:" in desk.text()
             desk.screen.query_one(Input).value = "web-1"
             await desk.press("enter")
             await desk.until(lambda: vm not in desk.app.fleet.vms)
