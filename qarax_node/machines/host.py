@@ -9,6 +9,7 @@ import asyncio
 import logging
 import uuid
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from qarax_node.drivers.base import StopHow
 from qarax_node.drivers.simulated import SimulatedDriver
@@ -52,12 +53,12 @@ class Host:
         self.watchers = Watchers()
         self.strangers: list[str] = []
         self.node = NodeFile(settings.runtime_dir)
-        steps, waits = Steps(told=(NodeError, KeeperError)), Steps()
+        steps, waits = Steps(told=(NodeError, KeeperError, OSError)), Steps()
         self._deaths = Deaths(Machine.vmm_is_gone)
         self._around = Surroundings(registry, keeper, settings, self._changed, steps, waits, self._deaths)
         self._machines: dict[str, Machine] = {}
         self.on_removed: Callable[[str], None] = lambda _: None
-        self._creating: dict[str, asyncio.Lock] = {}
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._generation = 0
         self._ledger = None if keeper is None else Ledger(keeper, self._exit, lambda: self.watchers.touch(""))
         self._steps = Steps("this node")
@@ -182,36 +183,45 @@ class Host:
         if not _is_vm_id(vm_id):
             raise NodeError(f"{vm_id!r} is no UUID", code="vm_id_invalid", field="vm_id")
         specs.check(wanted)
-        async with self._creating.setdefault(vm_id, asyncio.Lock()):
-            try:
-                return await self._create(vm_id, wanted, preflight_only=preflight_only)
-            finally:
-                self._creating.pop(vm_id, None)
+        if preflight_only:
+            await self._checked(vm_id, wanted)
+            return None
+        step = self._around.steps.begin(self._create(vm_id, wanted), f"VM {vm_id}")
+        await asyncio.shield(step)  # half of it would be a VM that nobody knows
+        return self._machines.get(vm_id)
 
-    async def _create(self, vm_id: str, wanted: node_pb2.VmSpec, *, preflight_only: bool) -> Machine | None:
-        there = self._machines.get(vm_id)
-        if there is not None and not preflight_only:
-            if there.digest != specs.digest(wanted):
-                raise NodeError(f"VM {vm_id} exists with another spec", code="vm_exists", kind="exists")
-            return there
+    async def _create(self, vm_id: str, wanted: node_pb2.VmSpec) -> None:
+        async with self._alone_with(vm_id):
+            there = self._machines.get(vm_id)
+            if there is not None:
+                if there.digest != specs.digest(wanted):
+                    raise NodeError(f"VM {vm_id} exists with another spec", code="vm_exists", kind="exists")
+                return
+            driver = await self._checked(vm_id, wanted)
+            record = Record(self.settings.runtime_dir / vm_id, durable=self.keeper is not None)
+            await asyncio.to_thread(record.create, wanted)
+            self._add(vm_id, wanted, driver).changed()
+
+    async def _checked(self, vm_id: str, wanted: node_pb2.VmSpec) -> Driver:
+        """The driver of a VM that could be made here. Raises NodeError."""
         driver = self.registry.find(wanted.driver)
         directory = self.settings.runtime_dir / vm_id
         spec = specs.machine_spec(vm_id, wanted, directory, self.settings.macvtap_parent)
         await preflight.check(driver, wanted, spec, self.settings, starting=False)
-        if preflight_only:
-            return None
-        record = Record(directory, durable=self.keeper is not None)
-        await asyncio.to_thread(record.create, wanted)
-        machine = self._add(vm_id, wanted, driver)
-        machine.changed()
-        return machine
+        return driver
+
+    def _alone_with(self, vm_id: str) -> asyncio.Lock:
+        """Held while a VM is made or what is left of one is removed; kept while somebody waits for it."""
+        return self._making.setdefault(vm_id, asyncio.Lock())
 
     async def delete(self, vm_id: str) -> None:
         """End the VMM at once and remove all that belongs to the VM; one that is not there is fine."""
+        if _is_vm_id(vm_id):
+            async with self._alone_with(vm_id):
+                if vm_id not in self._machines:
+                    await self._delete_leftover(vm_id)
         machine = self._machines.get(vm_id)
         if machine is None:
-            if _is_vm_id(vm_id):
-                await self._delete_leftover(vm_id)
             return
         if machine.stopping is not None:
             machine.stopping.shorten(0)
