@@ -24,6 +24,8 @@ from qarax_server.store import hosts
 
 log = logging.getLogger(__name__)
 
+FIRST_PAUSE_SECONDS = 0.5
+"""Before the first new attempt; each one after it waits twice as long, up to `reconnect_seconds`."""
 TOUCH_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
 CAUSES = {"refused": ": connection refused", "cannot be resolved": ": the name cannot be resolved"}
@@ -40,6 +42,7 @@ class Watcher:
         self._reconciler = reconciler
         self._inbox = inbox
         self._settings = core.settings.monitor
+        self._pause = FIRST_PAUSE_SECONDS
 
     async def run(self) -> None:
         """Follow the node for as long as this runs."""
@@ -53,7 +56,9 @@ class Watcher:
             except TimeoutError:
                 await self._core.nodes.reset(self.host.id)
                 await self._failed(NodeUnavailable("it fell silent"))
-            await asyncio.sleep(self._settings.reconnect_seconds * random.uniform(0.2, 1.0))  # noqa: S311 - jitter
+            pause = min(self._pause, self._settings.reconnect_seconds)
+            self._pause = 2 * pause
+            await asyncio.sleep(pause * random.uniform(0.2, 1.0))  # noqa: S311 - jitter
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -75,7 +80,7 @@ class Watcher:
             if not await self._reconciler.take_snapshot(self.host, event):
                 self.answered.set()
                 return False
-            self.heard_at = time.monotonic()
+            self.heard_at, self._pause = time.monotonic(), FIRST_PAUSE_SECONDS
             self.answered.set()
             return True
         self.heard_at = time.monotonic()
