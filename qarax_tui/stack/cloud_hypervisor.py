@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.error
@@ -53,7 +54,7 @@ def _download(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as answer:  # noqa: S310 - checked above
             content: bytes = answer.read(SIZE + 1)
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, urllib.error.URLError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise StackError(
             f"Cloud Hypervisor is not installed and could not be downloaded ({reason}); set "

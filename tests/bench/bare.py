@@ -19,7 +19,8 @@ from aiohttp import web
 from qarax_proto import node_pb2, node_pb2_grpc
 
 from tests.faults.world import World
-from tests.server.running import free_port, until
+from tests.ports import free_port
+from tests.server.running import until
 
 CLAIM_AND_INSERT = """
 WITH claimed AS (

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.server.running import free_port, until
+from tests.ports import free_port
+from tests.server.running import until
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent

@@ -9,7 +9,8 @@ import pytest
 from qarax_server.settings import Settings
 from tests.deploy.machine import PASSWORD, Ground, Machine
 from tests.deploy.scene import ON_MACHINES, Installed, Scene, detail, steps
-from tests.server.running import control_plane, free_port, until
+from tests.ports import free_port
+from tests.server.running import control_plane, until
 
 pytestmark = ON_MACHINES
 

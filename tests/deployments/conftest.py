@@ -16,8 +16,8 @@ import trustme
 
 from qarax_tui.stack.accounts import Account, database_account
 from qarax_tui.stack.postgres import Postgres
+from tests.ports import free_port
 from tests.postgres import FOR_TESTS
-from tests.server.running import free_port
 
 PASSWORD = "correct horse"
 ACCESS = """local all all peer map=qarax

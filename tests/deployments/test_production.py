@@ -17,7 +17,8 @@ import pytest
 import trustme
 
 from tests.deployments.conftest import DatabaseWithTls
-from tests.server.running import free_port, until
+from tests.ports import free_port
+from tests.server.running import until
 
 
 @dataclass

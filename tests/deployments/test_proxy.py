@@ -15,8 +15,9 @@ from yarl import URL
 
 from qarax_server import packaged
 from qarax_server.settings import Monitor
+from tests.ports import free_port
 from tests.postgres import TestDatabase
-from tests.server.running import ControlPlane, Node, control_plane, free_port, settings_for, until
+from tests.server.running import ControlPlane, Node, control_plane, settings_for, until
 
 AROUND = """
 daemon off;

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.running import free_port
+from tests.ports import free_port
 
 NODE = ("qarax_node.app", "--driver", "simulated", "--port")
 SERVER = ("qarax_server.app", "--port")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.guest_image import with_cache
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.qemu, pytest.mark.timeout(300)]
 QARAX = Path(sys.executable).parent / "qarax"
@@ -30,7 +29,7 @@ class Installation:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.port, self.node_port = free_ports(2)
+        self.port, self.node_port = free_port(), free_port()
 
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
         private = {"HOME": str(self.place), "XDG_CONFIG_HOME": str(self.place / "config")}
@@ -59,14 +58,6 @@ class Installation:
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own server
             text = answer.read().decode()
             return json.loads(text) if "json" in answer.headers["Content-Type"] else text
-
-
-def free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture
@@ -114,7 +105,7 @@ def test_up_demo_and_a_vm_that_outlives_down_and_up(installation: Installation) 
 
 
 def test_a_simulated_fleet(installation: Installation) -> None:
-    (first,) = free_ports(1)
+    first = free_port()
     ports = ("--port", installation.port, "--node-port", installation.node_port, "--simulated-port", first)
     fleet = ("--driver", "simulated", "--simulated-hosts", 3, "--simulated-vms", 12)
     for _ in range(2):  # a second call adds nothing

@@ -12,7 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.server.running import free_port, new_vm, until
+from tests.ports import free_port
+from tests.server.running import new_vm, until
 
 AT_ONCE = 8
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from tests.server.running import free_port
+from tests.ports import free_port
 
 
 @dataclass

@@ -21,7 +21,8 @@ from tests.faults.client import Answer
 from tests.faults.conftest import PARTS, Scenario
 from tests.faults.proxy import Proxy
 from tests.faults.world import World
-from tests.server.running import free_port, patience, until
+from tests.ports import free_port
+from tests.server.running import patience, until
 
 pytestmark = pytest.mark.faults
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,14 +13,9 @@ from qarax_proto import node_pb2, node_pb2_grpc
 
 from qarax_node.app import Node
 from qarax_node.settings import Settings
+from tests.ports import free_port
 
 FENCE = node_pb2.Fence(number=1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings(runtime_dir: Path, **more: Any) -> Settings:

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from qarax_proto import node_pb2, node_pb2_grpc
 
-from tests.node.serving import free_port
+from tests.ports import free_port
 
 NODE = [sys.executable, "-m", "qarax_node.app"]
 

@@ -16,8 +16,9 @@ from qarax_server.control.tokens import create
 from qarax_server.database import Database
 from qarax_server.roles import Role
 from qarax_server.store.tokens import revoke_token
+from tests.ports import free_port
 from tests.postgres import TestDatabase
-from tests.server.running import free_port, until
+from tests.server.running import until
 
 ROOT = Path(__file__).resolve().parents[2]
 

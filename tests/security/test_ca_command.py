@@ -13,10 +13,10 @@ from cryptography import x509
 
 from qarax_server.certificates import Authority
 from qarax_server.errors import SettingsError
+from tests.ports import free_port
 from tests.postgres import TestDatabase
 from tests.security.guarded import Ended, run
 from tests.security.tls import Ca
-from tests.server.running import free_port
 
 pytestmark = pytest.mark.security
 

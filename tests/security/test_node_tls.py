@@ -19,10 +19,11 @@ from qarax_proto import node_pb2, node_pb2_grpc
 
 from qarax_server.certificates import Authority, Issued, dns_name
 from qarax_server.settings import NodeTls
+from tests.ports import free_port
 from tests.postgres import TestDatabase
 from tests.security import tls
 from tests.security.tls import Ca, client_context, greeting, reason_of, register, serve
-from tests.server.running import ControlPlane, Node, control_plane, free_port, new_vm, settings_for, until
+from tests.server.running import ControlPlane, Node, control_plane, new_vm, settings_for, until
 
 pytestmark = pytest.mark.security
 

@@ -12,11 +12,12 @@ import pytest
 
 from qarax_server.nodes import credentials
 from qarax_server.settings import NodeTls
+from tests.ports import free_port
 from tests.postgres import TestDatabase
 from tests.secret_scan import leak_in
 from tests.security.guarded import bearer, run, server_process, token_command
 from tests.security.tls import Ca
-from tests.server.running import free_port, until
+from tests.server.running import until
 
 pytestmark = pytest.mark.security
 

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -20,16 +19,11 @@ from qarax_server.api.connections import Runner
 from qarax_server.server import Server
 from qarax_server.settings import Database as DatabaseSettings
 from qarax_server.settings import Monitor, NodeTls, Settings, VmDefaults
+from tests.ports import free_port
 from tests.postgres import TestDatabase
 from tests.secret_scan import leak_in
 
 ELF = b"\x7fELF" + bytes(4092)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def patience() -> float:

@@ -15,8 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.ports import free_port
 from tests.postgres import TestDatabase, running_postgres
-from tests.server.running import ELF, Node, free_port, new_vm, until
+from tests.server.running import ELF, Node, new_vm, until
 
 KEY = {"Idempotency-Key": "the-key"}
 

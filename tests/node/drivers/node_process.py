@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from qarax_node import processes
-from tests.node.serving import free_port
+from tests.ports import free_port
 
 
 class NodeProcess:
