@@ -25,8 +25,9 @@ from textual.worker import WorkerFailed
 from qarax_tui import keymap, preferences
 from qarax_tui.client.api import Api
 from qarax_tui.client.errors import ClientError
+from qarax_tui.client.first_rows import FirstRows
 from qarax_tui.client.fleet import Fleet
-from qarax_tui.client.settings import ClientSettings, load_settings
+from qarax_tui.client.settings import ClientSettings
 from qarax_tui.keymap import Keymap
 from qarax_tui.preferences import Preferences
 from qarax_tui.screens.guard import Guarded
@@ -48,6 +49,7 @@ class Options:
     """How a dashboard starts. `now` gives Unix seconds; `remembered` None keeps nothing between starts."""
 
     settings: ClientSettings = field(default_factory=ClientSettings)
+    first: FirstRows | None = None
     read_only: bool = False
     notice: str = ""
     theme: str = ""
@@ -94,8 +96,11 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
         return SIXTEEN.name if os.environ.get("TERM", "") in _FEW_COLOURS else DARK.name
 
     async def on_load(self) -> None:
-        """Long before there is a screen: the server answers while it is made."""
-        await self.fleet.start()
+        """Long before there is a screen: the server answers while it is made, unless it has already."""
+        rows = {} if self.options.first is None else self.options.first.rows()
+        self.fleet.foresee(rows)
+        if not rows:
+            await self.fleet.start()
 
     async def on_mount(self) -> None:
         for number in (signal.SIGHUP, signal.SIGTERM):
@@ -106,6 +111,7 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
         for sentence in (*self.options.keymap.problems, self.options.notice):
             if sentence:
                 self.notify(sentence, timeout=10, markup=False)
+        self.call_after_refresh(self.fleet.start)
         _collect_garbage_again()
         if not self.preferences.seen:
             self.preferences.seen = True
@@ -187,7 +193,8 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
 
 
 def run(
-    server_url: str | None,
+    settings: ClientSettings,
+    first: FirstRows | None,
     *,
     notice: str | None = None,
     read_only: bool = False,
@@ -201,7 +208,8 @@ def run(
     folder = preferences.state_folder()
     _log_to(folder / "logs" / "dashboard.log")
     options = Options(
-        settings=load_settings(server_url),
+        settings=settings,
+        first=first,
         read_only=read_only,
         notice=notice or "",
         theme=theme,
@@ -241,7 +249,7 @@ def _log_to(path: Path) -> None:
 
 
 def screenshot(
-    server_url: str | None,
+    settings: ClientSettings,
     path: str,
     size: tuple[int, int] = (120, 36),
     view: str = "vms",
@@ -250,5 +258,5 @@ def screenshot(
     """Draw one view of a live control plane into an SVG file; returns the exit code."""
     from qarax_tui.picture import draw  # noqa: PLC0415 - only this command needs it
 
-    app = QaraxApp(Options(settings=load_settings(server_url), theme=theme))
+    app = QaraxApp(Options(settings=settings, theme=theme))
     return draw(app, Path(path), size, view)

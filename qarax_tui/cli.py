@@ -11,12 +11,11 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from qarax_tui.client.errors import ClientError
+from qarax_tui.client.first_rows import FirstRows
 from qarax_tui.client.settings import load_settings
 from qarax_tui.stack.answering import answers_ok
 from qarax_tui.stack.choices import DRIVERS, NODE_PORT, NOT_RUNNING, SERVER_PORT, SIMULATED_PORT
@@ -183,17 +182,18 @@ def run_stack(options: argparse.Namespace) -> int:
 def run_dashboard(options: argparse.Namespace) -> int:
     """`qarax` without a command."""
     gc.disable()  # the app turns it on again when the first screen stands
-    Thread(target=import_module, args=["qarax_tui.client.fleet"]).start()  # beside the terminal library
     server, notice, ours = find_control_plane(options)
     if options.once:
         from qarax_tui.once import print_list  # noqa: PLC0415 - needs no terminal library
 
         return print_list(load_settings(server), options.once, options.output)
+    settings = load_settings(server)
+    first = None if options.screenshot else FirstRows(settings)  # beside the import of the terminal library
     from qarax_tui import app  # noqa: PLC0415 - a terminal library only when a terminal is needed
 
     if options.screenshot:
-        return app.screenshot(server, options.screenshot, options.size, options.view, options.theme)
-    status = app.run(server, notice=notice, read_only=options.read_only, theme=options.theme)
+        return app.screenshot(settings, options.screenshot, options.size, options.view, options.theme)
+    status = app.run(settings, first, notice=notice, read_only=options.read_only, theme=options.theme)
     if ours and status == 0:
         print(f"The control plane and the VMs go on. To stop: qarax down{chosen(options)}  (--vms: VMs too)")
     return status

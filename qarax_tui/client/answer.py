@@ -10,7 +10,7 @@ from .errors import ApiError, ServerAway
 from .sanitise import safe, safe_json
 
 if TYPE_CHECKING:
-    from .web import aiohttp
+    from . import web
 
 LARGEST_ANSWER = 64 * 2**20
 
@@ -39,7 +39,7 @@ class Answer:
             ) from error
 
 
-async def read_body(response: aiohttp.ClientResponse) -> bytes:
+async def read_body(response: web.aiohttp.ClientResponse) -> bytes:
     """The whole body, as long as it is one a control plane would send."""
     parts, size = [], 0
     async for part in response.content.iter_any():
@@ -50,7 +50,7 @@ async def read_body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def refusal(response: aiohttp.ClientResponse, content: bytes) -> ApiError:
+def refusal(response: web.aiohttp.ClientResponse, content: bytes) -> ApiError:
     """The contract's error body, or a sentence about whatever else answered."""
     try:
         body = safe_json(content)

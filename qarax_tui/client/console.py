@@ -18,6 +18,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import web
 from .blocks import Block, Marker
 from .changes import Pending
 from .connection import Backoff
@@ -26,7 +27,6 @@ from .console_input import InputState, answered, as_away, away
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
 from .ring import ConsoleRing
 from .sanitise import safe
-from .web import aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -55,7 +55,7 @@ class ConsoleFeed:
         self._began = False
         self._at_oldest = False
         self._seen_marks: dict[tuple[int, str, float | None], None] = {}
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: web.aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
         self._watchers: set[Pending] = set()
 
@@ -191,7 +191,7 @@ class ConsoleFeed:
         with as_away():
             await self._open_socket().send_json(message)
 
-    def _open_socket(self) -> aiohttp.ClientWebSocketResponse:
+    def _open_socket(self) -> web.aiohttp.ClientWebSocketResponse:
         if self._socket is None or self._socket.closed:
             raise away()
         return self._socket
@@ -225,9 +225,9 @@ class ConsoleFeed:
             if self.input.asked:
                 await self.attach()
             async for message in socket:
-                if message.type is aiohttp.WSMsgType.BINARY:
+                if message.type is web.aiohttp.WSMsgType.BINARY:
                     self._take_bytes(message.data)
-                elif message.type is aiohttp.WSMsgType.TEXT:
+                elif message.type is web.aiohttp.WSMsgType.TEXT:
                     self._take_text(message.data)
                     backoff.succeeded()
         finally:

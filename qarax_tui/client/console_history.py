@@ -9,10 +9,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from . import web
 from .blocks import Block, Marker, as_blocks
 from .errors import ServerAway
 from .sanitise import safe, safe_json
-from .web import aiohttp
 
 if TYPE_CHECKING:
     from .api import Api
@@ -36,11 +36,11 @@ async def read_range(api: Api, vm_id: str, start: int, until: int) -> tuple[int,
     return reading.begins, reading.parts()
 
 
-async def _read(socket: aiohttp.ClientWebSocketResponse, reading: _Range) -> None:
+async def _read(socket: web.aiohttp.ClientWebSocketResponse, reading: _Range) -> None:
     async for message in socket:
-        if message.type is aiohttp.WSMsgType.BINARY:
+        if message.type is web.aiohttp.WSMsgType.BINARY:
             reading.take_bytes(message.data)
-        elif message.type is aiohttp.WSMsgType.TEXT:
+        elif message.type is web.aiohttp.WSMsgType.TEXT:
             reading.take_text(message.data)
         if reading.complete:
             break

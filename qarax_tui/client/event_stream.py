@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import web
 from .errors import ServerAway
-from .web import aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ class Frame(NamedTuple):
     data: bytes
 
 
-async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[list[Frame]]:
+async def frames(response: web.aiohttp.ClientResponse) -> AsyncIterator[list[Frame]]:
     """The frames of each network chunk, none for a heartbeat; ServerAway at the end or after silence."""
     rest = b""
     try:
@@ -37,7 +37,7 @@ async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[list[Frame]]
             yield [frame for text in whole if (frame := parse(text)) is not None]
     except TimeoutError as error:
         raise ServerAway("The event stream fell silent.", "It is opened again by itself.") from error
-    except (aiohttp.ClientError, OSError) as error:
+    except (web.aiohttp.ClientError, OSError) as error:
         raise ServerAway("The event stream broke.", "It is opened again by itself.") from error
     raise ServerAway("The server ended the event stream.", "It is opened again by itself.")
 

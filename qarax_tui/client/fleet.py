@@ -18,7 +18,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from . import records
+from . import records, web
 from .cache import KEPT_EVENTS, Cache
 from .changes import Changes, Pending
 from .connection import Backoff, Connection, State
@@ -27,7 +27,7 @@ from .event_stream import Frame, frames
 from .sanitise import safe_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 
     from .api import Api
     from .records import Json, Noun
@@ -64,24 +64,31 @@ class Fleet(Cache):
         """By noun, why its list could not be read, as a sentence; "event" is the flight recorder."""
         self._sequence: int | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
 
     # --- for the screens ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Begins to connect and returns at once."""
+        self._stopped = False
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="fleet")
 
+    def foresee(self, rows: Mapping[Noun, list[Json]]) -> None:
+        """Shows rows that were read before there was a stream; the lists that come with it are newer."""
+        for noun, page in rows.items():
+            self.merge(noun, page)
+
     async def stop(self) -> None:
         """Ends the stream and every `watch`."""
-        task, self._task = self._task, None
+        task, self._task, self._stopped = self._task, None, True
         self.wake()
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def watch(self) -> AsyncGenerator[Changes, None]:
-        """What differs, in batches, until `stop`; the first batch resets every noun."""
+        """What differs, in batches, until `stop`, be it started or not; the first batch resets every noun."""
         pending = Pending()
         for noun in records.NOUNS:
             pending.changes.note_reset(noun)
@@ -89,7 +96,7 @@ class Fleet(Cache):
         pending.wake()
         self._watchers.add(pending)
         try:
-            while self._task is not None:
+            while not self._stopped:
                 if changes := await pending.take():
                     yield changes
                 await asyncio.sleep(self._pause())
@@ -113,6 +120,7 @@ class Fleet(Cache):
     # --- the stream --------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        await asyncio.to_thread(web.load)
         backoff = Backoff()
         while True:
             try:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Self
 
 from yarl import URL
 
+from . import web
 from .address import checked_address
 from .answer import Answer, read_body, refusal
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
 from .sanitise import safe
-from .web import aiohttp
 
 if TYPE_CHECKING:
     from .records import Json
@@ -56,7 +56,7 @@ class Transport:
         self.read_only = False
         self.actions: deque[OwnAction] = deque(maxlen=KEPT_ACTIONS)
         self._token = token
-        self._session: aiohttp.ClientSession | None = None
+        self._session: web.aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,9 +133,9 @@ class Transport:
 
     async def open_stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, silence_seconds: float | None = None
-    ) -> aiohttp.ClientResponse:
+    ) -> web.aiohttp.ClientResponse:
         """A GET whose body is read as it comes; the caller closes it. Silence ends it with ServerAway."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence_seconds)
+        timeout = web.aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence_seconds)
         try:
             response = await self._http().get(
                 self._url(path), headers=dict(headers or {}), timeout=timeout, allow_redirects=False
@@ -143,29 +143,29 @@ class Transport:
             if response.status != 200:  # noqa: PLR2004 - HTTP OK
                 async with response:
                     raise refusal(response, await read_body(response))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (web.aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(error) from error
         return response
 
-    async def open_websocket(self, path: str) -> aiohttp.ClientWebSocketResponse:
+    async def open_websocket(self, path: str) -> web.aiohttp.ClientWebSocketResponse:
         """A WebSocket; the caller closes it."""
         try:
             return await self._http().ws_connect(
                 self._url(path), heartbeat=10, max_msg_size=4 * 2**20, autoping=True
             )
-        except aiohttp.WSServerHandshakeError as error:
+        except web.aiohttp.WSServerHandshakeError as error:
             raise ApiError(f"The console cannot be opened: HTTP {error.status}.", error.status) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (web.aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(error) from error
 
     # --- how ---------------------------------------------------------------------------------------------
 
-    def _http(self) -> aiohttp.ClientSession:
+    def _http(self) -> web.aiohttp.ClientSession:
         if self._session is None:
             headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
             trusted = ssl.create_default_context() if self.base_url.startswith("https:") else True
-            connector = aiohttp.TCPConnector(ssl=trusted)
-            self._session = aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False)
+            connector = web.aiohttp.TCPConnector(ssl=trusted)
+            self._session = web.aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False)
         return self._session
 
     def _url(self, path: str) -> URL:
@@ -185,14 +185,14 @@ class Transport:
         if self.read_only and method != "GET":
             raise ReadOnly("Read-only mode is on, nothing was sent.", "Turn it off first.")
         url = self._url(path).update_query(query) if query else self._url(path)
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=5)
+        timeout = web.aiohttp.ClientTimeout(total=seconds, sock_connect=5)
         headers = {"x-request-id": request_id} if request_id else None
         try:
             async with self._http().request(
                 method, url, json=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 content = await read_body(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (web.aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(error) from error
         if accept_any_status or 200 <= response.status < 300:  # noqa: PLR2004 - HTTP 2xx
             return Answer(response.status, response.headers, content)
@@ -202,6 +202,6 @@ class Transport:
         address = safe(self.base_url)
         if isinstance(error, asyncio.TimeoutError):
             return ServerAway(f"No answer from {address} in time.", "It may be busy; look at `qarax status`.")
-        if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error, web.aiohttp.ClientConnectorError):
             return ServerAway(f"Nothing answers at {address}.", "Start it with `qarax up`.")
         return ServerAway(f"The connection to {address} broke.", "It is tried again by itself.")
