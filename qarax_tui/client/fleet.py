@@ -39,7 +39,7 @@ SILENCE_SECONDS = 25.0
 TOO_FAR_BEHIND = 5_000
 FIRST_EVENTS = KEPT_EVENTS // 4
 AT_ONCE = 20
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.04
 MANY = 50
 """Chunks with fewer events than this are read no faster than every `GATHER_SECONDS`."""
 THEN: tuple[Noun, ...] = (
@@ -182,7 +182,7 @@ class Fleet(Cache):
                 self._apply(batch[start : start + AT_ONCE])
                 await asyncio.sleep(0)  # lets keys through
             if len(batch) < MANY:
-                await asyncio.sleep(GATHER_SECONDS)  # one chunk of ten events costs less than ten of one
+                await asyncio.sleep(GATHER_SECONDS)  # a chunk of forty events costs less than ten of four
 
     def _apply(self, batch: list[Frame]) -> None:
         for frame in batch:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .records import Json
 
 READ_SECONDS = 15.0
+STREAM_BYTES = 4096
+"""Of a stream that waits for its reader; twice that is taken, the kernel keeps the rest for one reading."""
 KEPT_ACTIONS = 500
 _SECRETS = frozenset({"password", "ssh_password"})
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
@@ -138,7 +140,11 @@ class Transport:
         timeout = web.aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence_seconds)
         try:
             response = await self._http().get(
-                self._url(path), headers=dict(headers or {}), timeout=timeout, allow_redirects=False
+                self._url(path),
+                headers=dict(headers or {}),
+                timeout=timeout,
+                allow_redirects=False,
+                read_bufsize=STREAM_BYTES,
             )
             if response.status != 200:  # noqa: PLR2004 - HTTP OK
                 async with response:
