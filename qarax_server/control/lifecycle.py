@@ -9,19 +9,20 @@ node observes, for a timeout is not a failure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+import asyncio
+from dataclasses import dataclass, replace
 
 from qarax_server.control import decisions, files, history, settling, transitions
 from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
+from qarax_server.control.files import Files
 from qarax_server.database import Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable, NotFound, QaraxError
 from qarax_server.models import Host, Operation, Vm
 from qarax_server.nodes.failures import is_refusal
 from qarax_server.observed import Observation
 from qarax_server.store import hosts, operations, vms
+from qarax_server.store.operations import Changed
 
 SECONDS = {"start": 60.0, "stop": 15.0, "pause": 15.0, "resume": 15.0, "reboot": 60.0, "delete": 30.0}
 ATTEMPTS = 5
@@ -59,13 +60,34 @@ async def delete(core: Core, vm_id: str, *, force: bool) -> None:
     await core.tasks.finish(_delete(core, vm_id, force=force))
 
 
-async def perform(core: Core, operation: Operation, vm: Vm, host: Host) -> Observation:
+@dataclass(frozen=True)
+class Subject:
+    """What an action is about; `files` are those of a start."""
+
+    vm: Vm
+    host: Host
+    files: Files | None
+
+
+async def read(core: Core, action: str, vm_id: str) -> Subject:
+    """Read what an action is about; once it is claimed, nothing that it needs changes.
+
+    Raises:
+        Invalid: a file of a VM that is to start is not there any more.
+    """
+    async with core.database.connection() as c:
+        vm = await vms.get_vm(c, vm_id)
+        host = await hosts.get_host(c, vm.host_id)
+        defaults = core.settings.vm_defaults
+        found = await files.resolve(c, vm.boot_source_id, vm.disks, defaults) if action == "start" else None
+    return Subject(vm, host, found)
+
+
+async def perform(core: Core, operation: Operation, subject: Subject) -> Observation:
     """Tell the node what an operation asks for; the reconciler does so again after a crash."""
-    node = core.nodes.of(host)
-    if operation.action == "start":
-        async with core.database.connection() as c:
-            found = await files.resolve(c, vm.boot_source_id, vm.disks, core.settings.vm_defaults)
-        return await node.start_vm(vm, found.boot, found.disks)
+    node, vm = core.nodes.of(subject.host), subject.vm
+    if subject.files is not None:
+        return await node.start_vm(vm, subject.files.boot, subject.files.disks)
     if operation.action == "stop":
         return await node.stop_vm(vm.id, int(operation.parameters["grace_seconds"]))
     calls = {"pause": node.pause_vm, "resume": node.resume_vm, "reboot": node.reboot_vm}
@@ -82,11 +104,10 @@ def with_grace(operation: Operation, seconds: int) -> Operation:
 
 async def _act(core: Core, action: str, vm_id: str, grace: int | None) -> str:
     for _ in range(ATTEMPTS):
+        claimed = await _claim(core, action, vm_id, grace)
+        if claimed is not None:
+            return await _run(core, *claimed)
         vm, host = await _look(core, vm_id)
-        if host.reachable and vm.shown_status in transitions.ACTIONS[action].allowed:
-            operation = await _claim(core, action, vm, _parameters(core, action, vm, grace))
-            if operation is not None:
-                return await _run(core, operation, vm, host)
         running = await _get_running(core, vm_id)
         if running is not None and _shortens(action, grace, running):
             return await _shorten(core, running, host, grace or 0)
@@ -117,38 +138,48 @@ def _check(action: str, vm: Vm, host: Host, running: Operation | None) -> None:
         raise Conflict(f"{vm.name}: {why}", code="wrong_status")
 
 
-def _parameters(core: Core, action: str, vm: Vm, grace: int | None) -> dict[str, Any]:
-    if action != "stop":
-        return {}
-    if grace is None:
-        grace = vm.stop_grace_seconds
-    return {"grace_seconds": core.settings.vm_defaults.stop_grace_seconds if grace is None else grace}
+async def _claim(
+    core: Core, action: str, vm_id: str, grace: int | None
+) -> tuple[Operation, asyncio.Task[Subject]] | None:
+    """Begin an action; what it is about is read from the claim on, while that goes to the disk."""
+    reading: asyncio.Task[Subject] | None = None
+    try:
+        with core.mine.beginning() as begin:
+            async with core.database.transaction() as tx:
+                begun = await _insert_claim(core, tx, action, vm_id, grace)
+                if begun is None:
+                    return None
+                begin(begun.operation)
+                history.record_started(tx, begun.operation, begun.vm_before)
+                reading = asyncio.create_task(read(core, action, vm_id))
+    except BaseException:
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
+        raise
+    return begun.operation, reading
 
 
-async def _claim(core: Core, action: str, vm: Vm, parameters: Mapping[str, Any]) -> Operation | None:
-    seconds = parameters.get("grace_seconds", SECONDS[action])
-    with core.mine.beginning() as begin:
-        async with core.database.transaction() as tx:
-            begun = await operations.claim_vm_operation(
-                tx,
-                vm.id,
-                action,
-                allowed=transitions.ACTIONS[action].allowed,
-                parameters=parameters,
-                seconds=seconds,
-            )
-            if begun is None:
-                return None
-            if action == "start":
-                await _check_root_disk(core, tx, vm)
-            begin(begun.operation)
-            history.record_started(tx, begun.operation, begun.vm_before)
-    return begun.operation
+async def _insert_claim(
+    core: Core, tx: Transaction, action: str, vm_id: str, grace: int | None
+) -> Changed | None:
+    begun = await operations.claim_vm_operation(
+        tx,
+        vm_id,
+        action,
+        allowed=transitions.ACTIONS[action].allowed,
+        grace=grace,
+        usual_grace=core.settings.vm_defaults.stop_grace_seconds,
+        seconds=SECONDS[action],
+    )
+    if begun is not None and action == "start" and core.settings.vm_defaults.rootfs:
+        await _check_root_disk(core, tx, await vms.get_vm(tx, vm_id))
+    return begun
 
 
 async def _check_root_disk(core: Core, tx: Transaction, vm: Vm) -> None:
     """One root disk of the configuration serves one running VM."""
-    if vm.boot_source_id is None and core.settings.vm_defaults.rootfs:
+    if vm.boot_source_id is None:
         holder = await vms.get_root_disk_holder(tx, vm.id)
         if holder is not None:
             raise Conflict(
@@ -157,20 +188,23 @@ async def _check_root_disk(core: Core, tx: Transaction, vm: Vm) -> None:
             )
 
 
-async def _run(core: Core, operation: Operation, vm: Vm, host: Host) -> str:
+async def _run(core: Core, operation: Operation, reading: asyncio.Task[Subject]) -> str:
     reach(f"{operation.action}.claimed")
     try:
-        observed = await _perform_or_fail(core, operation, vm, host)
+        host_id, observed = await _perform_or_fail(core, operation, reading)
         reach(f"{operation.action}.answered")
-        return await settling.succeed(core, operation, host.id, observed)
+        return await settling.succeed(core, operation, host_id, observed)
     finally:
         core.mine.end(operation)
 
 
-async def _perform_or_fail(core: Core, operation: Operation, vm: Vm, host: Host) -> Observation:
+async def _perform_or_fail(
+    core: Core, operation: Operation, reading: asyncio.Task[Subject]
+) -> tuple[str, Observation]:
     """Tell the node; its refusal settles the operation, while silence leaves it open."""
     try:
-        return await perform(core, operation, vm, host)
+        subject = await reading
+        return subject.host.id, await perform(core, operation, subject)
     except QaraxError as error:
         if error.code == "stop_cancelled":
             await settling.cancel(core, operation, decisions.STILL_ON)

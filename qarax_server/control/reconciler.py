@@ -145,10 +145,9 @@ class Reconciler:
             await self._core.nodes.of(host).delete_vm(operation.subject_id)
             await settling.forget(self._core, operation, host.id, told=True)
         else:
-            async with self._core.database.connection() as c:
-                vm = await vms.get_vm(c, operation.subject_id)
+            subject = await lifecycle.read(self._core, operation.action, operation.subject_id)
             shorter = lifecycle.with_grace(operation, int(left.seconds_left))
-            observed = await lifecycle.perform(self._core, shorter, vm, host)
+            observed = await lifecycle.perform(self._core, shorter, subject)
             await settling.succeed(self._core, operation, host.id, observed)
 
     async def _take_back(

@@ -32,8 +32,8 @@ async def update(core: Core, vm_id: str, changes: Mapping[str, Any]) -> str:
     """
     core.lease.require()
     async with core.database.transaction() as tx:
+        vm = await _lock(tx, vm_id, with_host=bool(set(changes) - ANY_TIME))
         before = await tx.snapshot("vm", vm_id)
-        vm = await vms.get_vm(tx, vm_id)
         if set(changes) - ANY_TIME:
             await _check_shape(core, tx, vm, changes)
         await vms.update_vm(tx, vm_id, changes)
@@ -43,6 +43,15 @@ async def update(core: Core, vm_id: str, changes: Mapping[str, Any]) -> str:
         await core.tasks.finish(_tell(core, vm, autostart=changes["autostart"]))
     async with core.database.connection() as c:
         return await vms.get_vm_document(c, vm_id)
+
+
+async def _lock(tx: Transaction, vm_id: str, *, with_host: bool) -> Vm:
+    """The VM as it is now, for nobody else to change or to start before the end of the transaction."""
+    if with_host:
+        await hosts.lock_host(tx, (await vms.get_vm(tx, vm_id)).host_id)
+    if not await vms.lock_vm(tx, vm_id):
+        raise vms.unknown(vm_id)
+    return await vms.get_vm(tx, vm_id)
 
 
 async def _tell(core: Core, vm: Vm, *, autostart: bool) -> None:

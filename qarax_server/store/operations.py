@@ -94,10 +94,14 @@ async def claim_vm_operation(
     action: str,
     *,
     allowed: Iterable[str],
-    parameters: Mapping[str, Any],
+    grace: int | None,
+    usual_grace: int,
     seconds: float,
 ) -> Changed | None:
-    """Begin an action on a VM in one statement; None when status, host or another operation forbid it."""
+    """Begin an action on a VM in one statement; None when status, host or another operation forbid it.
+
+    A stop has `grace` seconds, else the VM's own, else `usual_grace`; any other action `seconds`.
+    """
     who = caller.current()
     row = await tx.fetch_one(
         OPERATIONS.claim_vm_operation,
@@ -106,7 +110,8 @@ async def claim_vm_operation(
         allowed=sorted(allowed),
         actor=who.actor,
         request_id=who.request_id,
-        parameters=json.dumps(parameters),
+        grace=grace,
+        usual_grace=usual_grace,
         seconds=seconds,
     )
     return changed(row)

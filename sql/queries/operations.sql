@@ -24,10 +24,13 @@ SELECT
     %(action)s,
     %(actor)s,
     %(request_id)s,
-    %(parameters)s::jsonb,
-    now() + make_interval(secs => %(seconds)s)
+    CASE WHEN %(action)s = 'stop' THEN jsonb_build_object('grace_seconds', g.seconds) ELSE '{}' END,
+    now() + make_interval(secs => CASE WHEN %(action)s = 'stop' THEN g.seconds ELSE %(seconds)s END)
 FROM vms AS v
 INNER JOIN hosts AS h ON v.host_id = h.id
+CROSS JOIN LATERAL (
+    SELECT coalesce(%(grace)s::integer, v.stop_grace_seconds, %(usual_grace)s) AS seconds
+) AS g
 WHERE v.id = %(vm_id)s AND h.reachable AND v.status = ANY(%(allowed)s::text [])
 FOR UPDATE OF v
 ON CONFLICT (subject_type, subject_id) WHERE status = 'running' DO NOTHING
