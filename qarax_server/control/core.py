@@ -16,6 +16,7 @@ from qarax_server.control.together import Outcomes, Together
 from qarax_server.database import Database
 from qarax_server.models import Operation
 from qarax_server.nodes.channels import Nodes
+from qarax_server.observed import Observation
 from qarax_server.settings import Settings
 
 T = TypeVar("T")
@@ -24,10 +25,14 @@ Work = Callable[["Core", Sequence[T]], Awaitable[Outcomes[R]]]
 
 
 class Mine:
-    """The operations that a task of this process is working on. `on_end` hears of each end."""
+    """The operations that a task of this process is working on.
+
+    `on_end` hears of each end, `on_written` of each answer (host id, observation) that was written.
+    """
 
     def __init__(self) -> None:
         self.on_end: list[Callable[[], None]] = []
+        self.on_written: list[Callable[[str, Observation], None]] = []
         self._subjects: dict[str, str] = {}
 
     def __contains__(self, operation_id: str) -> bool:
@@ -58,6 +63,11 @@ class Mine:
         self._subjects.pop(operation.id, None)
         for hear in self.on_end:
             hear()
+
+    def wrote(self, host_id: str, seen: Observation) -> None:
+        """What a node answered is in the database: its stream says the same once more."""
+        for hear in self.on_written:
+            hear(host_id, seen)
 
     @contextlib.contextmanager
     def holding(self, subject_id: str) -> Iterator[None]:

@@ -82,6 +82,7 @@ class Feed:
         with self._subscribed() as subscription:
             async with self._database.connection() as c:
                 newest, oldest = await events.get_kept(c)
+            self._position = newest if self._position is None else self._position
             position = newest if after is None else min(after, newest)
             hello = {"sequence": position, "newest": newest, "oldest": oldest}
             yield Row(position, "hello", json.dumps(hello))
@@ -104,16 +105,26 @@ class Feed:
             position = rows[-1].sequence
 
     async def _read_on(self) -> None:
-        async with self._database.connection() as c:
-            newest = await events.get_newest_sequence(c)
-        # after a crash the database may be behind what was handed out; whoever comes later reads by himself
-        if self._position is None or newest < self._position or not self._subscriptions:
-            self._position = newest
-        async for row in self._catch_up(self._position):
+        """Hand out what is new; of what nobody subscribes to, nothing is asked."""
+        if not self._subscriptions:
+            self._position = None
+        if self._position is None:  # whoever subscribes reads by himself up to where he sets it
+            return
+        began = self._position
+        async for row in self._catch_up(began):
             self._position = row.sequence
             measures.EVENT_LAG_SECONDS.set(row.age_seconds)
             for subscription in self._subscriptions:
                 subscription.put(row)
+        if self._position == began:
+            await self._step_back(began)
+
+    async def _step_back(self, position: int) -> None:
+        """After a crash the database may be behind what was handed out: new events get such numbers again."""
+        async with self._database.connection() as c:
+            newest = await events.get_newest_sequence(c)
+        if self._position == position:
+            self._position = min(position, newest)
 
     @contextmanager
     def _subscribed(self) -> Iterator[Subscription]:

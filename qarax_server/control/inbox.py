@@ -34,6 +34,7 @@ class Inbox:
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
         self._mine.on_end.append(self._news.set)
+        self._mine.on_written.append(self._drop)
 
     def put(self, host_id: str, seen: Observation) -> None:
         """Take one change; what an earlier generation said of the same VM is dropped."""
@@ -41,6 +42,12 @@ class Inbox:
         if known is None or known[0] != host_id or known[1].generation <= seen.generation:
             self._waiting[seen.vm_id] = (host_id, seen)
         self._news.set()
+
+    def _drop(self, host_id: str, seen: Observation) -> None:
+        """What waits and says nothing newer than what was just written need not be written."""
+        known = self._waiting.get(seen.vm_id)
+        if known is not None and known[0] == host_id and known[1].generation <= seen.generation:
+            del self._waiting[seen.vm_id]
 
     async def forget(self, host_id: str, vm_id: str | None = None) -> None:
         """Write nothing more of what a host said before this moment, of one of its VMs or of all.

@@ -108,6 +108,8 @@ async def settle(core: Core, reached: Sequence[Reached]) -> Sequence[str | None]
             elif vm_id in changes:
                 history.record_observed(tx, [changes[vm_id]])
         tx.tell("vm", [vm_id for vm_id, each in firsts.items() if each.operation.id in settled])
+    for each in firsts.values():
+        core.mine.wrote(each.host_id, each.observed)
     return [tx.documents.get(each.vm_id, "") if each is firsts[each.vm_id] else None for each in reached]
 
 
