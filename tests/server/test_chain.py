@@ -197,6 +197,36 @@ async def test_a_vm_is_changed_and_its_claim_with_it(plane: ControlPlane, node: 
     assert (host["allocated_vcpus"], host["allocated_memory_bytes"]) == (0, 0)
 
 
+async def test_changes_at_once_leave_the_claim_exact(plane: ControlPlane, node: Node) -> None:
+    """Each moves the claim by what the one before it left."""
+    host_id = await plane.add_host(node)
+    vm_id = await plane.add_vm()
+    sizes = [number * 64 * 2**20 for number in range(1, 21)]
+    answers = await asyncio.gather(
+        *(plane.request("PATCH", f"/vms/{vm_id}", {"memory_size": size}) for size in sizes)
+    )
+    assert {status for status, _, _ in answers} == {200}
+    host, vm = await plane.ok("GET", f"/hosts/{host_id}"), await plane.vm(vm_id)
+    assert host["allocated_memory_bytes"] == vm["memory_size"]
+    await plane.ok("DELETE", f"/vms/{vm_id}")
+    assert (await plane.ok("GET", f"/hosts/{host_id}"))["allocated_memory_bytes"] == 0
+
+
+async def test_a_vm_that_is_being_started_keeps_its_shape(plane: ControlPlane, node: Node) -> None:
+    await plane.add_host(node)
+    for number in range(10):
+        vm_id = await plane.add_vm(f"vm-{number}")
+        started, (changed, answer, _) = await asyncio.gather(
+            plane.request("POST", f"/vms/{vm_id}/start"),
+            plane.request("PATCH", f"/vms/{vm_id}", {"memory_size": 128 * 2**20}),
+        )
+        assert started[0] == 200
+        assert changed in {200, 409}, answer
+        vm = await plane.vm(vm_id)
+        assert (vm["memory_size"] > 64 * 2**20) == (changed == 200)
+        assert vm["status_reason"] is None, "what runs is what is kept"
+
+
 async def test_a_host_with_vms_cannot_be_forgotten(plane: ControlPlane, node: Node) -> None:
     host_id = await plane.add_host(node)
     vm_id = await plane.add_vm()
