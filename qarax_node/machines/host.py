@@ -80,7 +80,7 @@ class Host:
     def _changed(self, machine: Machine) -> None:
         """A generation grows with every change of a VM on this node, over restarts too."""
         self._generation += 1
-        machine.generation = (self.node.facts.starts << 32) + self._generation
+        machine.generation = self._generation
         self.watchers.touch(machine.vm_id)
         if self.keeper is not None:
             said = f"{machine.status}, {machine.reason}" if machine.reason else machine.status
@@ -110,6 +110,7 @@ class Host:
     async def load(self) -> None:
         """Find every VM again. Returns when all are adopted, or soon after with the slow ones `unknown`."""
         self.node.begin()
+        self._generation = self.node.generation
         if self._ledger is not None:
             await self._ledger.open()
         leftovers = []
@@ -175,7 +176,7 @@ class Host:
 
     def _add(self, vm_id: str, wanted: node_pb2.VmSpec, driver: Driver) -> Machine:
         machine = self._machines[vm_id] = Machine(vm_id, wanted, driver, self._around)
-        machine.generation = self.node.facts.starts << 32
+        machine.generation = self._generation
         return machine
 
     async def create(self, vm_id: str, wanted: node_pb2.VmSpec, *, preflight_only: bool) -> Machine | None:

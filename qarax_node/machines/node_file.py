@@ -7,6 +7,7 @@ import errno
 import fcntl
 import logging
 import os
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOGGER = logging.getLogger(__name__)
+STARTS_SHIFT = 32
+UPPER_HALF = 1 << (STARTS_SHIFT - 1)
 
 
 @dataclass
 class Facts:
-    """`starts` counts this node's starts, so that generations grow over restarts."""
+    """`starts` counts the starts that were kept, so that generations grow over restarts."""
 
     node_id: str = ""
     fence: int = 0
@@ -30,7 +33,10 @@ class Facts:
 
 
 class NodeFile:
-    """`node.json`; a directory that cannot be written makes the node degraded, not dead."""
+    """`node.json`; a directory that cannot be written makes the node degraded, not dead.
+
+    `generation` is where those of this start begin.
+    """
 
     def __init__(self, runtime_dir: Path) -> None:
         self._path = runtime_dir / "node.json"
@@ -39,14 +45,23 @@ class NodeFile:
         known = {field.name for field in dataclasses.fields(Facts)}
         self.facts = Facts(**{name: value for name, value in kept.items() if name in known})
         self.degraded = ""
+        self.generation = 0
         self._lock = -1
 
     def begin(self) -> None:
-        """Take the directory, count a start, make the node's id the first time. Raises OSError when taken."""
+        """Take the directory, count a start, make the node's id the first time. Raises OSError when taken.
+
+        A start that cannot be kept is not counted: the next one would count it again, and its generations
+        would be those of this one. They go on in the upper half of the last one's, by the time since boot.
+        """
         self._take()
         self.facts.starts += 1
         self.facts.node_id = self.facts.node_id or str(uuid.uuid4())
-        self.save()
+        self.generation = self.facts.starts << STARTS_SHIFT
+        if not self.save():
+            self.facts.starts -= 1
+            milliseconds = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
+            self.generation = (self.facts.starts << STARTS_SHIFT) + UPPER_HALF + milliseconds % UPPER_HALF
 
     def _take(self) -> None:
         try:

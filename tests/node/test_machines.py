@@ -284,6 +284,7 @@ async def test_a_full_disk_starts_the_node_degraded_and_kills_nothing(small_disk
         async with hosting(keeper_process) as host:
             vm_id = await create_started(host, pool)
             process = process_of(host, vm_id)
+        generations = [host.get(vm_id).generation]
         fill(small_disk / "ballast")
         async with hosting(keeper_process) as host:
             assert "cannot be written" in host.degraded
@@ -291,9 +292,15 @@ async def test_a_full_disk_starts_the_node_degraded_and_kills_nothing(small_disk
             with pytest.raises(NodeError, match="refuses changes") as refused:
                 host.node.check_fence(1)
             assert refused.value.kind == "unavailable"
+            generations.append(host.get(vm_id).generation)
+        async with hosting(keeper_process) as host:
+            generations.append(host.get(vm_id).generation)
             (small_disk / "ballast").unlink()
             host.node.check_fence(1)
             assert host.degraded == ""
+        async with hosting(keeper_process) as host:
+            generations.append(host.get(vm_id).generation)
+        assert generations == sorted(set(generations)), "what is newer is called so, kept or not"
         assert processes.is_alive(process)
     finally:
         keeper_process.kill()
