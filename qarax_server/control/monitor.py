@@ -137,10 +137,13 @@ class Monitor:
         """Watch exactly the hosts that are to be watched, at their present addresses."""
         async with self._core.database.connection() as c:
             wanted = {host.id: host for host in await hosts.list_watched_hosts(c)}
-        for host_id, (watcher, _) in list(self._watchers.items()):
+        for host_id, (watcher, task) in list(self._watchers.items()):
             now = wanted.get(host_id)
-            if now is None or (now.address, now.port) != (watcher.host.address, watcher.host.port):
-                await self.drop(host_id)
+            if task.done():
+                log.error("watching host %s had ended: it begins anew", watcher.host.name)
+            elif now is not None and (now.address, now.port) == (watcher.host.address, watcher.host.port):
+                continue
+            await self.drop(host_id)
         for host in wanted.values():
             if host.id not in self._watchers:
                 watcher = Watcher(self._core, self._reconciler, self._inbox, host)

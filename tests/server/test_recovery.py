@@ -125,6 +125,18 @@ async def test_open_operations_are_settled_by_what_is_so(plane: ControlPlane, no
     assert (await plane.request("GET", f"/vms/{vm_id}"))[0] == 404
 
 
+async def test_a_host_whose_watcher_ended_is_watched_again(plane: ControlPlane, node: Node) -> None:
+    host_id = await plane.add_host(node)
+    monitor = plane.server.app[MONITOR]
+    watcher, task = monitor._watchers[host_id]
+    task.cancel()
+    await asyncio.wait({task})
+    await monitor.refresh()
+    assert monitor._watchers[host_id][0] is not watcher
+    await node.kill()
+    await host_status(plane, host_id, "unknown")
+
+
 async def test_a_creation_that_was_cut_off_is_finished(plane: ControlPlane, node: Node) -> None:
     host_id = await plane.add_host(node)
     vm_id = await plane.add_vm()
