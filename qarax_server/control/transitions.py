@@ -1,7 +1,7 @@
 """What may be done to a VM from which status: one table, no I/O.
 
     created ──start──> running ──pause──> paused ──resume──> running
-    running | paused ──stop──> shutdown ──start──> running
+    running | paused | unknown ──stop──> shutdown ──start──> running
     running ──reboot──> running
     any ──delete──> (gone)
 
@@ -32,7 +32,7 @@ ACTIONS = {
     action.name: action
     for action in (
         _action("start", "created shutdown", "running", "is running"),
-        _action("stop", "running paused", "shutdown", "is shut down"),
+        _action("stop", "running paused unknown", "shutdown", "is shut down"),
         _action("pause", "running", "paused", "is paused"),
         _action("resume", "paused", "running", "goes on"),
         _action("reboot", "running", "", "rebooted"),

@@ -1,4 +1,4 @@
-"""The faults that matter most, with real guests under QEMU: F2, F13, F14."""
+"""The faults that matter most, with real guests under QEMU: F2, F13, F14, F15."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -119,6 +120,32 @@ async def test_f2_everything_killed_around_real_guests(qemu_world: World, scenar
             await type_line(world, guests[0], "echo and $((40 + 3)) again")
             await until(lambda: says(console, b"and 43 again"), 60)
         row.outcome = "pids unchanged; the console goes on after node, server and keeper"
+
+
+async def test_f15_a_vmm_that_a_new_node_cannot_reach(qemu_world: World, scenario: Scenario) -> None:
+    world = qemu_world
+    async with scenario(world, "F15", "SIGSTOP of a QEMU, then the node restarted") as row:
+        vm_id = await world.run_vm(memory_size=MEMORY)
+        (pid, _), *_ = world.vmms()[vm_id]
+        os.kill(pid, signal.SIGSTOP)
+        await world.kill("node")
+        began = time.monotonic()
+        await world.start("node")
+        unknown = await until(lambda: unreached(world, vm_id), 30)
+        row.downtime = time.monotonic() - began
+        assert world.vmms().keys() == {vm_id}, "alive is not absent"
+        refused = await world.request("POST", f"/vms/{vm_id}/start")
+        assert (refused.status, refused.code) == (409, "wrong_status")
+        stopped = await world.ok("POST", f"/vms/{vm_id}/stop?grace=0")
+        assert (stopped["status"], world.vmms()) == ("shutdown", {})
+        assert (await world.ok("POST", f"/vms/{vm_id}/start"))["status"] == "running"
+        row.outcome = f"unknown: {unknown['status_reason']}; then {stopped['status_reason']}"
+
+
+async def unreached(world: World, vm_id: str) -> Any:
+    """The VM, once it is unknown and says why."""
+    vm = await world.ok("GET", f"/vms/{vm_id}")
+    return vm if vm["status"] == "unknown" and vm["status_reason"] else None
 
 
 async def test_f13_f14_real_guests_that_end(qemu_world: World, scenario: Scenario) -> None:

@@ -9,7 +9,7 @@ from qarax_server.control import transitions
 STATUSES = ("unknown", "created", "running", "paused", "shutdown")
 TABLE = {
     "start": "refused goes already refused goes",
-    "stop": "refused refused goes goes already",
+    "stop": "goes refused goes goes already",
     "pause": "refused refused goes already refused",
     "resume": "refused refused already goes refused",
     "reboot": "refused refused goes refused refused",
