@@ -96,6 +96,12 @@ class NodeFile:
         if self.degraded and not self.save():
             raise NodeError(self.degraded, code="node_degraded", kind="unavailable")
 
+    def note_fence(self, number: int) -> None:
+        """Remember a newer server that only looks, kept or not."""
+        if number > self.facts.fence:
+            self.facts.fence = number
+            self.save()
+
     def check_fence(self, number: int) -> None:
         """Refuse an older server; remember a newer one before anything is done for it."""
         if number < self.facts.fence:

@@ -37,6 +37,7 @@ class VmCalls(node_pb2_grpc.NodeServicer):
         self, request: node_pb2.WatchRequest, context: Context
     ) -> AsyncIterator[node_pb2.NodeEvent]:
         async with translated(context, "Watch"):
+            self.host.node.note_fence(request.fence.number)
             beat = max(LEAST_HEARTBEAT_SECONDS, (request.heartbeat_milliseconds / 1000) or HEARTBEAT_SECONDS)
             watcher = self.host.watchers.add()
             try:
@@ -133,6 +134,7 @@ class VmCalls(node_pb2_grpc.NodeServicer):
 
     async def GetVm(self, request: node_pb2.GetVmRequest, context: Context) -> node_pb2.VmState:
         async with translated(context, "GetVm"):
+            self.host.node.note_fence(request.fence.number)
             return self._state(self.host.get(request.vm_id))
 
     async def GetSpec(self, request: node_pb2.GetVmRequest, context: Context) -> node_pb2.VmSpec:

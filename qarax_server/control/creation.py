@@ -21,7 +21,6 @@ from qarax_server.control.files import Files
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import Conflict, Invalid, NotFound, QaraxError
 from qarax_server.models import Host, NewVm, Operation, Vm, VmDisk, build
-from qarax_server.nodes.failures import is_refusal
 from qarax_server.store import hosts, operations, placements, vms
 from qarax_server.store.operations import NewOperation
 from qarax_server.store.vms import Placed
@@ -77,7 +76,7 @@ async def _tell(core: Core, kept: Kept) -> str:
     try:
         observed = await core.nodes.of(host).create_vm(kept.vm, kept.files.boot, kept.files.disks)
     except QaraxError as error:
-        if is_refusal(error):
+        if await settling.is_outcome(core, error):
             await settling.undo_creation(core, operation, host.id, error.message)
             raise _as_invalid(error) from error
         raise

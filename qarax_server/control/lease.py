@@ -63,6 +63,18 @@ class Lease:
         if not self.active:
             raise NotActive("this server is not the active one: it serves reads; try again, or ask the other")
 
+    async def is_held(self) -> bool:
+        """Ask the database whether this server is still the active one; it may have slept.
+
+        Raises:
+            DatabaseUnavailable: nobody can tell.
+        """
+        fence = self._tenure.fence
+        if fence is None:
+            return False
+        async with self._database.connection() as c:
+            return await store.update_lease(c, self._holder, fence, self._settings.seconds)
+
     async def keep(self) -> None:
         """Take the lease when it is free and renew it for as long as this runs."""
         while True:

@@ -19,7 +19,6 @@ from qarax_server.control.files import Files
 from qarax_server.database import Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable, NotFound, QaraxError
 from qarax_server.models import Host, Operation, Vm
-from qarax_server.nodes.failures import is_refusal
 from qarax_server.observed import Observation
 from qarax_server.store import hosts, operations, vms
 from qarax_server.store.operations import Changed
@@ -208,7 +207,7 @@ async def _perform_or_fail(
     except QaraxError as error:
         if error.code == "stop_cancelled":
             await settling.cancel(core, operation, decisions.STILL_ON)
-        elif is_refusal(error):
+        elif await settling.is_outcome(core, error):
             await settling.fail(core, operation, error.message)
         if isinstance(error, NotFound):
             raise _missing(error) from error
@@ -250,7 +249,7 @@ async def _delete(core: Core, vm_id: str, *, force: bool) -> None:
             reach("delete.answered")
         await settling.forget(core, operation, host.id, told=host.reachable)
     except QaraxError as error:
-        if is_refusal(error) and not isinstance(error, NotFound):
+        if not isinstance(error, NotFound) and await settling.is_outcome(core, error):
             await settling.fail(core, operation, error.message)
         raise
     finally:

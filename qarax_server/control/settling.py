@@ -16,8 +16,9 @@ from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
 from qarax_server.control.transitions import ACTIONS
 from qarax_server.database import Transaction
-from qarax_server.errors import Busy, Conflict
+from qarax_server.errors import Busy, Conflict, OlderFence, QaraxError
 from qarax_server.models import Operation
+from qarax_server.nodes.failures import is_refusal
 from qarax_server.observed import Observation
 from qarax_server.store import hosts, operations, orphans, vms
 from qarax_server.store.operations import Changed, End
@@ -196,6 +197,16 @@ async def undo_creation(
         history.record_operation(tx, settled)
         message = f"{name} was {how}: {reason}"
         history.record_vm(tx, "create", (operation.subject_id, name), message, settled.vm_before)
+
+
+async def is_outcome(core: Core, error: QaraxError) -> bool:
+    """Tell whether a node's error ends an operation: it refused, and this server still has a say.
+
+    One that woke late is refused for its fencing number, and the operation is the other server's by then.
+    """
+    if isinstance(error, OlderFence):
+        return await core.lease.is_held()
+    return is_refusal(error)
 
 
 def busy(operation: Operation) -> Busy:

@@ -64,7 +64,8 @@ class NodeClient:
 
     async def watch(self, heartbeat_seconds: float) -> AsyncGenerator[NodeEvent, None]:
         """Yield the node's whole state, then every change; endless, until the connection ends."""
-        request = node_pb2.WatchRequest(heartbeat_milliseconds=int(heartbeat_seconds * 1000))
+        milliseconds = int(heartbeat_seconds * 1000)
+        request = node_pb2.WatchRequest(heartbeat_milliseconds=milliseconds, fence=self.fence())
         with translated(self.host_name):
             async for message in self.stub.Watch(request, metadata=_metadata()):
                 self.patience.heard()
@@ -123,8 +124,8 @@ class NodeClient:
 
     async def get_vm(self, vm_id: str) -> Observation:
         """Look at one VM; NotFound when the node does not have it."""
-        state = await self.call(self.stub.GetVm, node_pb2.GetVmRequest(vm_id=vm_id), SHORT)
-        return wire.observation(state)
+        request = node_pb2.GetVmRequest(vm_id=vm_id, fence=self.fence())
+        return wire.observation(await self.call(self.stub.GetVm, request, SHORT))
 
     async def get_counters(self, vm_id: str) -> dict[str, Any]:
         """Read the counters of a VM."""

@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
+from qarax_proto import node_pb2
+
 from qarax_server.api.hosts import MONITOR
 from qarax_server.models import Host
+from qarax_server.settings import Lease
 from qarax_server.store import hosts
 from tests.postgres import TestDatabase
 from tests.server.running import (
@@ -309,6 +313,53 @@ async def test_a_server_that_slept_is_refused_and_steps_down(
             return not plane.server.core.lease.active
 
         await until(stepped_down)
+
+
+async def test_what_a_server_that_slept_had_begun_is_the_others(
+    node: Node, database_settings: TestDatabase, tmp_path: Path
+) -> None:
+    """It is refused by the node, and leaves its operations to whoever is the active one."""
+    long = Lease(seconds=60.0, renew_seconds=50.0)
+    async with control_plane(settings_for(database_settings, tmp_path, lease=long), "sleeper") as sleeper:
+        host_id = await sleeper.add_host(node)
+        vm_id = await sleeper.add_vm()
+        await run_sql(
+            sleeper, "UPDATE lease SET expires_at = now() - interval '1 s', holder = 'gone' RETURNING fence"
+        )
+        async with control_plane(settings_for(database_settings, tmp_path), "other") as other:
+            await look_refused(sleeper, host_id, vm_id)
+            answers = await asyncio.gather(
+                sleeper.request("POST", "/vms", new_vm("late")), sleeper.request("DELETE", f"/vms/{vm_id}")
+            )
+            assert [(status, answer["code"]) for status, answer, _ in answers] == [(503, "fenced")] * 2
+
+            async def as_asked() -> bool:
+                vms = await other.ok("GET", "/vms")
+                return [(vm["name"], vm["status"]) for vm in vms] == [("late", "created")]
+
+            await until(as_asked)
+            for action in ("create", "delete"):
+                ended = [
+                    each["status"]
+                    for each in await other.ok("GET", "/operations")
+                    if each["action"] == action
+                ]
+                assert set(ended) == {"succeeded"}, action
+
+
+async def look_refused(plane: ControlPlane, host_id: str, vm_id: str) -> None:
+    """Wait until the node refuses a server, although the newer one has done no more than look."""
+    client = plane.server.core.nodes.of(await _host(plane, host_id))
+    request = node_pb2.VmRequest(fence=client.fence(), vm_id=vm_id)
+
+    async def refused() -> bool:
+        try:
+            await client.stub.PauseVm(request)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.ABORTED
+        return False
+
+    await until(refused)
 
 
 async def test_a_client_that_hangs_up_does_not_stop_what_it_began(plane: ControlPlane, node: Node) -> None:
