@@ -29,7 +29,7 @@ class Observation:
     """What a node observes of one VM; `generation` grows with every change of it on that node.
 
     `stop_how` is one of the contract's words (`obeyed`, `forced`, …) or empty; seconds from the request to
-    the end, 0 when the node that counted them was gone.
+    the end, 0 when the node that counted them was gone. `doing` is the step that the node is at, or empty.
     """
 
     vm_id: str
@@ -43,6 +43,7 @@ class Observation:
     stop_seconds: float = 0.0
     stop_detail: str = ""
     spec_digest: str = ""
+    doing: str = ""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def vm_state(machine: Machine) -> node_pb2.VmState:
         started_at_ms=run.started_at_ms if run else 0,
         generation=machine.generation,
         name=machine.wanted.name,
+        doing=machine.doing,
     )
 
 

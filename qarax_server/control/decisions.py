@@ -3,7 +3,7 @@
 An operation was left open by a server that died, or by a call that timed out. Making, stopping and deleting
 are taken up again: they were accepted, a node answers them the same however often it is asked, and they lead
 to one end. The rest is settled by what is so: a start that did not happen is reported, and not done unasked.
-A cancelled one is not gone on with.
+A cancelled one is not gone on with, and of what a node is still doing nothing is said before its end.
 """
 
 from __future__ import annotations
@@ -43,11 +43,22 @@ class Cancel:
     reason: str
 
 
-Decision = TakeUp | Succeed | Fail | Cancel
+@dataclass(frozen=True)
+class Wait:
+    """The node is at it, or cannot tell yet: look again."""
 
 
-def settle(operation: Operation, observed: Observation | None) -> Decision:
-    """Decide about one open operation; `observed` is None when the node does not have the VM."""
+Decision = TakeUp | Succeed | Fail | Cancel | Wait
+
+
+def settle(operation: Operation, observed: Observation | None, *, in_time: bool = False) -> Decision:
+    """Decide about one open operation.
+
+    Args:
+        operation: it.
+        observed: the VM as its node sees it; None when the node does not have it.
+        in_time: whether its deadline is still to come, so that a node may take its time to find a VMM again.
+    """
     action = operation.action
     if operation.cancel_requested and (reason := _taken_back(action, observed)):
         return Cancel(reason)
@@ -57,9 +68,15 @@ def settle(operation: Operation, observed: Observation | None) -> Decision:
         return Fail("the node does not have this VM any more")
     if action == "create" or observed.status in ACTIONS[action].already:
         return Succeed()
+    if observed.doing or (in_time and observed.status == "unknown"):
+        return Wait()
+    return Fail(_cut_off(action, observed.status))
+
+
+def _cut_off(action: str, status: str) -> str:
     if action == "reboot":
-        return Fail(f"the answer was lost on the way; the VM is {observed.status}: reboot again if need be")
-    return Fail(f"it was cut off before it happened; the VM is {observed.status}: try again")
+        return f"the answer was lost on the way; the VM is {status}: reboot again if need be"
+    return f"it was cut off before it happened; the VM is {status}: try again"
 
 
 def _to_be_told_again(action: str, observed: Observation | None) -> bool:

@@ -121,8 +121,9 @@ class Reconciler:
         caller.become(caller.Caller(operation.actor, operation.request_id))
         try:
             observed = await self._look(host, operation.subject_id)
-            decision = decisions.settle(operation, observed)
-            log.info("%s of %s was left open: %s", operation.action, operation.subject_name, decision)
+            decision = decisions.settle(operation, observed, in_time=left.seconds_left > 0)
+            if not isinstance(decision, decisions.Wait):
+                log.info("%s of %s was left open: %s", operation.action, operation.subject_name, decision)
             if isinstance(decision, decisions.TakeUp):
                 await self._take_up(left, host)
             elif isinstance(decision, decisions.Succeed) and observed is not None:

@@ -97,6 +97,7 @@ def observation(state: node_pb2.VmState) -> Observation:
         stop_seconds=stop.seconds,
         stop_detail=stop.detail,
         spec_digest=state.spec_digest,
+        doing=state.doing,
     )
 
 

@@ -7,7 +7,9 @@ import signal
 import time
 from typing import Any
 
+import grpc
 import pytest
+from qarax_proto import node_pb2, node_pb2_grpc
 
 from tests.faults.conftest import Scenario
 from tests.faults.load import under_load
@@ -22,6 +24,7 @@ DRIVING = tuple(
     for action in ("start", "stop", "delete")
     for step in ("claimed", "answered", "settling")
 )
+LEADS = {"start": "running", "stop": "shutdown"}
 KEY = {"Idempotency-Key": "the-key"}
 
 
@@ -71,13 +74,45 @@ async def test_f1_killed_while_driving(world: World, scenario: Scenario, step: s
         assert [vm["status"] for vm in found] in ends[action], found
 
 
-async def settled(world: World) -> list[Any]:
+@pytest.mark.parametrize(("action", "knob"), [("start", "boot=8"), ("stop", "ignore-power-button")])
+async def test_f1_killed_while_its_node_is_at_it(
+    world: World, scenario: Scenario, action: str, knob: str
+) -> None:
+    """The call was sent and not answered: what is recorded of it is how it ended, not how it looked then."""
+    async with scenario(world, "F1", f"kill -9 at {action}.sent") as row:
+        source = await world.boot_source(knob)
+        vm_id = await world.create(boot_source_id=source, stop_grace_seconds=8)
+        if action == "stop":
+            await world.ok("POST", f"/vms/{vm_id}/start")
+        asked = asyncio.create_task(world.request("POST", f"/vms/{vm_id}/{action}"))
+        await until(lambda: _is_at(world, vm_id, action), 20)
+        await world.kill("server")
+        assert (await asked).status == 0
+        row.downtime = await reborn(world)
+        assert await _is_at(world, vm_id, action), "it is to be settled while it lasts"
+        (vm,) = await settled(world, 30)
+        (operation,) = [
+            each
+            for each in await world.ok("GET", f"/operations?subject_id={vm_id}")
+            if each["action"] == action
+        ]
+        assert (vm["status"], operation["status"]) == (LEADS[action], "succeeded"), operation
+
+
+async def _is_at(world: World, vm_id: str, action: str) -> bool:
+    """Whether the node is carrying the action out."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{world.node_port}") as channel:
+        state = await node_pb2_grpc.NodeStub(channel).GetVm(node_pb2.GetVmRequest(vm_id=vm_id), timeout=5)
+    return bool(state.doing == action)
+
+
+async def settled(world: World, seconds: float = 10) -> list[Any]:
     """Wait until nothing is under way and return the VMs; 5 s is what is promised."""
 
     async def quiet() -> bool:
         return not await world.ok("GET", "/operations?status=running")
 
-    await until(quiet, 10)
+    await until(quiet, seconds)
     return await world.everything("/vms")
 
 

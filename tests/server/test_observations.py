@@ -10,7 +10,7 @@ import pytest
 from qarax_proto import node_pb2
 
 from qarax_server.control import decisions
-from qarax_server.control.decisions import Fail, Succeed, TakeUp
+from qarax_server.control.decisions import Fail, Succeed, TakeUp, Wait
 from qarax_server.control.settling import describe_stop
 from qarax_server.database import Database
 from qarax_server.models import NewVm, Operation
@@ -132,3 +132,13 @@ async def test_nothing_new_is_no_change(fleet: Database) -> None:
 def test_what_becomes_of_an_open_operation(action: str, status: str | None, expected: type) -> None:
     observed = seen("v", status, 1) if status else None
     assert isinstance(decisions.settle(operation(action), observed), expected)
+
+
+@pytest.mark.parametrize("action", ["start", "pause", "resume", "reboot"])
+def test_what_a_node_is_still_doing_is_waited_for(action: str) -> None:
+    for status in ("created", "shutdown", "unknown"):
+        busy = dataclasses.replace(seen("v", status, 1), doing=action)
+        assert isinstance(decisions.settle(operation(action), busy), Wait)
+    found_again_later = seen("v", "unknown", 1)
+    assert isinstance(decisions.settle(operation(action), found_again_later, in_time=True), Wait)
+    assert isinstance(decisions.settle(operation(action), found_again_later), Fail)

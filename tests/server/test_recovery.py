@@ -129,6 +129,28 @@ async def test_open_operations_are_settled_by_what_is_so(plane: ControlPlane, no
     assert (await plane.request("GET", f"/vms/{vm_id}"))[0] == 404
 
 
+async def test_a_start_that_its_node_is_at_is_waited_for(plane: ControlPlane, tmp_path: Path) -> None:
+    """Its answer is lost; what is seen before its end says nothing of its end."""
+    node = Node(tmp_path / "slow", options=("--simulated-boot-seconds", "3"))
+    await node.start()
+    try:
+        host_id = await plane.add_host(node)
+        vm_id = await plane.add_vm()
+        client = plane.server.core.nodes.of(await _host(plane, host_id))
+        started = node_pb2.StartVmRequest(fence=client.fence(), vm_id=vm_id)
+        starting = asyncio.create_task(client.call(client.stub.StartVm, started, 10.0))
+
+        async def at_it() -> bool:
+            return (await client.get_vm(vm_id)).doing == "start"
+
+        await until(at_it)
+        start = await settled(plane, await open_operation(plane, vm_id, "start"))
+        assert (start["status"], (await plane.vm(vm_id))["status"]) == ("succeeded", "running")
+        await starting
+    finally:
+        await node.kill()
+
+
 async def test_a_host_whose_watcher_ended_is_watched_again(plane: ControlPlane, node: Node) -> None:
     host_id = await plane.add_host(node)
     monitor = plane.server.app[MONITOR]
