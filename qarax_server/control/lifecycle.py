@@ -162,6 +162,7 @@ async def _claim(
 async def _insert_claim(
     core: Core, tx: Transaction, action: str, vm_id: str, grace: int | None
 ) -> Changed | None:
+    vms.lock_vms(tx, [vm_id])  # what the claim returns of before is then what it waited for
     begun = await operations.claim_vm_operation(
         tx,
         vm_id,

@@ -147,8 +147,7 @@ async def claim_hosts(tx: Transaction, shares: Sequence[Share], limits: Placemen
         sums = asked.setdefault(share.host_id, {"host_id": share.host_id, "vcpus": 0, "memory": 0})
         sums["vcpus"] += share.vcpus
         sums["memory"] += share.memory
-    if len(asked) > 1:
-        tx.later(HOSTS.lock_hosts, ids=list(asked))
+    tx.later(HOSTS.lock_hosts, ids=list(asked))
     rows = await tx.fetch_all(
         HOSTS.claim_hosts,
         shares=json.dumps(list(asked.values())),
