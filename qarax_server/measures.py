@@ -30,6 +30,7 @@ EVENT_LAG_SECONDS = Gauge(
     "From an event to its hand-over to subscribers, of the newest.",
     registry=REGISTRY,
 )
+TASKS = Gauge("qarax_tasks", "What this server is at, requests and streams included.", registry=REGISTRY)
 RESOURCES = Gauge(
     "qarax_resources",
     "Hosts, VMs, transfers and operations by status.",

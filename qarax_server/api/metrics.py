@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -28,6 +30,7 @@ routes = web.RouteTableDef()
 )
 async def get_metrics(request: web.Request) -> web.StreamResponse:
     """Answer the registry."""
+    measures.TASKS.set(len(asyncio.all_tasks()))
     measures.RESOURCES.clear()
     try:
         async with request.app[DATABASE].connection() as connection:

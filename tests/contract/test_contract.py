@@ -258,6 +258,7 @@ async def the_figures_add_up(walk: Walk) -> None:
     assert 'qarax_node_call_seconds_count{call="CreateVmRequest",outcome="ok"}' in figures
     assert 'qarax_http_requests_total{method="POST",route="/vms/{vm_id}/start",status="200"}' in figures
     assert "qarax_event_lag_seconds" in figures
+    assert "qarax_tasks" in figures
 
 
 async def everything_is_taken_down_again(walk: Walk) -> None:

@@ -37,6 +37,14 @@ def descriptors(world: World, part: str) -> int:
     return len(list(Path(f"/proc/{world.parts[part].pid}/fd").iterdir()))
 
 
+async def tasks(world: World) -> int:
+    """How many asyncio tasks the server has."""
+    figures = str(await world.ok("GET", "/metrics"))
+    return next(
+        int(float(line.split()[1])) for line in figures.splitlines() if line.startswith("qarax_tasks ")
+    )
+
+
 def log_of(world: World, vm_id: str) -> Path:
     return world.state.runtime / f"{vm_id}.console.log"
 
@@ -124,11 +132,13 @@ async def test_f23_readers_that_vanish(world: World, scenario: Scenario) -> None
         await proxy.heal()
         await world.ok("GET", "/vms")
         baseline = {part: descriptors(world, part) for part in ("server", "node")}
+        tasks_before = await tasks(world)
         async with contextlib.AsyncExitStack() as readers:
             for number in range(READERS):
                 port = proxy.port if number < VANISHING else world.server_port
                 await readers.enter_async_context(reading(world, vm_id, port))
             held = descriptors(world, "server")
+            assert await tasks(world) >= tasks_before + READERS
             proxy.swallow()
             began = time.monotonic()
             await until(lambda: _at_most(world, baseline["server"] + READERS - VANISHING + 20), 60 * 1.5)
@@ -137,7 +147,11 @@ async def test_f23_readers_that_vanish(world: World, scenario: Scenario) -> None
             await proxy.close()
         await until(lambda: _at_most(world, baseline["server"] + 20), 60)
         await until(lambda: _node_at_most(world, baseline["node"] + 10), 60)
-        row.outcome = f"{held} descriptors, back to {descriptors(world, 'server')} of {baseline['server']}"
+        await until(lambda: _tasks_at_most(world, tasks_before + 10), 60)
+        row.outcome = (
+            f"{held} descriptors, back to {descriptors(world, 'server')} of {baseline['server']}, "
+            f"{await tasks(world)} tasks of {tasks_before}"
+        )
 
 
 @contextlib.asynccontextmanager
@@ -163,6 +177,10 @@ async def _read(socket: aiohttp.ClientWebSocketResponse) -> None:
 
 async def _node_at_most(world: World, count: int) -> bool:
     return descriptors(world, "node") <= count
+
+
+async def _tasks_at_most(world: World, count: int) -> bool:
+    return await tasks(world) <= count
 
 
 async def _at_most(world: World, count: int) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Scenario
-from tests.faults.test_consoles import descriptors, memory
+from tests.faults.test_consoles import descriptors, memory, tasks
 from tests.faults.world import World
 from tests.server.running import patience, until
 
@@ -91,13 +91,24 @@ async def test_f32_ten_thousand_cycles(world: World, scenario: Scenario) -> None
         await cycles(world, WARM_UP)
         files = {part: descriptors(world, part) for part in ("server", "node", "keeper")}
         before = {part: memory(world, part) for part in files}
+        tasks_before, connections = await tasks(world), database_connections(world)
         await cycles(world, CYCLES - WARM_UP)
         grown = {part: (memory(world, part) - before[part]) / MEBIBYTE for part in files}
         for part, count in files.items():
             assert descriptors(world, part) <= count + 10, part
-        assert max(grown.values()) <= 20, grown
+        assert max(grown.values()) <= 8, grown
+        assert await tasks(world) <= tasks_before + 5
+        assert database_connections(world) <= connections + 5
         said = ", ".join(f"{part} {mebibytes:+.1f}" for part, mebibytes in grown.items())
         row.outcome = f"MiB after warm-up: {said}; {CYCLES / (time.monotonic() - began):.0f} cycles/s"
+
+
+def database_connections(world: World) -> int:
+    ((count,),) = world.statement(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'qarax-server'"
+    )
+    return int(count)
 
 
 async def cycles(world: World, count: int) -> None:
