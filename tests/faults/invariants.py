@@ -2,7 +2,8 @@
 
 I1 one VMM per VM · I2 claims are exact · I3 what was acknowledged is so · I4 the database says what the node
 sees, within 10 s · I5 nothing is left over · I6 guests keep their processes · I7 every change has its event,
-and the newest one of a VM or host shows it as its GET does.
+every operation one for its beginning and one for its end, and the newest one of a VM or host shows it as its
+GET does.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
 from qarax_proto import node_pb2, node_pb2_grpc
 
+from qarax_node.network.taps import made_name
 from tests.faults.world import World
 from tests.server.running import until
 
 SECONDS = 10.0
 ACTIVE = {"running", "paused"}
+ENDS = {("running", each) for each in ("succeeded", "failed", "cancelled")}
+UNTOLD = "SELECT name FROM tombstones"
+NETWORK = {"id": "net0", "interface_type": "tap"}
 
 
 async def check(world: World, *, nodes: Sequence[int] = ()) -> float:
@@ -57,6 +63,8 @@ async def disagreements(world: World, ports: Sequence[int]) -> list[str]:
     if answer.status != 200:
         return [f"the server answers {answer.status}"]
     found = [f"{each['action']} of {each['subject_name']} is open" for each in answer.body]
+    found += [f"orphan {each['name']} is listed" for each in await world.ok("GET", "/orphans")]
+    found += [f"{name}: no node was told that it is gone" for (name,) in world.statement(UNTOLD)]
     listed = {vm["id"]: vm["status"] for vm in await world.everything("/vms")}
     observed: dict[str, str] = {}
     for port in ports:
@@ -110,7 +118,10 @@ def check_acknowledged(world: World, vms: dict[str, Any]) -> None:
 
 
 def check_left_over(world: World, vms: dict[str, Any]) -> None:
-    """I5: directories of VMs that are gone, sockets of VMs that do not run."""
+    """I5: directories of VMs that are gone, sockets and taps of VMs that do not run."""
+    at_rest = world.ledger.created - {vm_id for vm_id, vm in vms.items() if vm["status"] in ACTIVE}
+    taps = {vm_id for vm_id in at_rest - world.ledger.forgiven if has_tap(vm_id)}
+    assert not taps, f"I5: taps are left of {taps}"
     for directory in world.state.runtime.iterdir():
         if not directory.is_dir() or len(directory.name) != 36:
             continue
@@ -120,6 +131,11 @@ def check_left_over(world: World, vms: dict[str, Any]) -> None:
         assert vm is not None, f"I5: {directory} is left of a VM that is gone"
         sockets = [each.name for each in directory.iterdir() if each.is_socket()]
         assert vm["status"] in ACTIVE or not sockets, f"I5: {sockets} are left of {vm['name']}"
+
+
+def has_tap(vm_id: str) -> bool:
+    """Whether there is the tap that a node makes for a VM's `NETWORK`."""
+    return Path("/sys/class/net", made_name(vm_id, str(NETWORK["id"]))).exists()
 
 
 def check_claims(vms: dict[str, Any], hosts: list[Any], world: World) -> None:
@@ -135,13 +151,29 @@ def check_claims(vms: dict[str, Any], hosts: list[Any], world: World) -> None:
 
 
 async def check_events(world: World) -> None:
-    """I7: each acknowledged create and delete has one event, and every event an actor."""
-    events = [event for event in await world.events() if event["subject_type"] == "vm"]
-    assert all(event["actor"] for event in events), "I7: an event without an actor"
-    counted = Counter((event["action"], event["subject_id"]) for event in events if _ends(event))
+    """I7: each acknowledged create and delete has one event, and every event an actor and a request."""
+    events = await world.events()
+    assert all(event["actor"] and event["request_id"] for event in events), "I7: an event of nobody"
+    about_vms = [event for event in events if event["subject_type"] == "vm"]
+    counted = Counter((event["action"], event["subject_id"]) for event in about_vms if _ends(event))
     for action, vm_ids in (("create", world.ledger.created), ("delete", world.ledger.deleted)):
         for vm_id in vm_ids - world.ledger.forgiven:
             assert counted[action, vm_id] == 1, f"I7: {counted[action, vm_id]} events: {action} of {vm_id}"
+    check_operations(events, await world.everything("/operations"))
+
+
+def check_operations(events: Sequence[dict[str, Any]], operations: Sequence[dict[str, Any]]) -> None:
+    """I7: each operation that is kept began once and ended once."""
+    about = [event for event in events if event["subject_type"] == "operation"]
+    began = Counter(event["subject_id"] for event in about if event["before"] is None)
+    ended = Counter(
+        event["subject_id"]
+        for event in about
+        if event["before"] and (event["before"]["status"], event["after"]["status"]) in ENDS
+    )
+    for operation in operations:
+        told = began[operation["id"]], ended[operation["id"]]
+        assert told == (1, 1), f"I7: {told} events of {operation['action']} of {operation['subject_name']}"
 
 
 async def check_told(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 from tests.ports import free_port
@@ -11,11 +12,11 @@ from tests.ports import free_port
 
 @dataclass
 class Proxy:
-    """Stands before `target` (a port of loopback) on a port of its own."""
+    """Stands before `target` (a port of loopback) on a port of its own; `dialled`: when anybody connected."""
 
     target: int
     port: int = field(default_factory=free_port)
-    connections: int = 0
+    dialled: list[float] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -47,7 +48,7 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+        self.dialled.append(time.monotonic())
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 from psycopg2 import sql
 
@@ -49,26 +48,32 @@ async def test_f6_postgres_restarted_under_load(world: World, scenario: Scenario
 async def test_f7_postgres_loses_what_it_had_committed(world: World, scenario: Scenario) -> None:
     """Commits that are answered before they are on disk are really lost by the crash."""
     async with scenario(world, "F7", "a running VM's last 10 s lost in PostgreSQL's crash") as row:
-        kept = await world.run_vm()
+        kept, later, removed = await world.run_vm(), await world.create(), await world.create()
         await forgetful(world)
         lost = await world.run_vm()
         await world.ok("DELETE", f"/vms/{await world.create()}")
+        await world.ok("POST", f"/vms/{later}/start")
+        await world.ok("DELETE", f"/vms/{removed}")
         world.watch_guests()
         await asyncio.to_thread(world.postgres.restart, crash=True)
         began = time.monotonic()
         world.postgres.execute(sql.SQL("ALTER SYSTEM RESET ALL"))
         await until(lambda: _ready(world), 20)
-        assert {vm["id"] for vm in await world.everything("/vms")} == {kept}
-        world.ledger.forgiven |= world.ledger.created - {kept}
+        assert {vm["id"] for vm in await world.everything("/vms")} == {kept, later, removed}
+        world.ledger.forgiven |= world.ledger.created - {kept, later, removed}
         orphan = await until(lambda: _orphan(world), 30)
         row.repair = time.monotonic() - began
         assert (orphan["vm_id"], orphan["status"]) == (lost, "running")
-        assert world.vmms().keys() == {lost, kept}
+        assert world.vmms().keys() == {lost, kept, later}
+        await world.vm_is(later, "running")
+        back = await world.vm_is(removed, "unknown")
+        assert back["status_reason"] == "the node of its host does not have this VM"
+        await world.ok("DELETE", f"/vms/{removed}")
         await world.ok("POST", f"/hosts/{orphan['host_id']}/orphans/{lost}/adopt")
         assert (await world.ok("GET", f"/vms/{lost}"))["status"] == "running"
         world.ledger.forgiven.discard(lost)
         world.ledger.created.discard(lost)
-        row.outcome = "shown as an orphan, alive, adopted; the node was asked again"
+        row.outcome = "an orphan, alive, adopted; a lost start is running, a lost deletion is named"
 
 
 async def forgetful(world: World) -> None:
@@ -135,51 +140,41 @@ async def test_f29_a_migration_killed_half_way(postgres: TestServer, scenario: S
 @contextlib.contextmanager
 def pausing_at(world: World, tag: str) -> Iterator[None]:
     """Whoever runs such a statement sleeps after it, inside its transaction."""
-    statement(world, "CREATE SCHEMA IF NOT EXISTS pausing")
-    statement(
-        world,
+    world.statement("CREATE SCHEMA IF NOT EXISTS pausing")
+    world.statement(
         "CREATE FUNCTION pausing.pause() RETURNS event_trigger LANGUAGE plpgsql AS"
         " $$BEGIN PERFORM pg_sleep(600); END$$",
     )
-    statement(
-        world,
+    world.statement(
         f"CREATE EVENT TRIGGER pause ON ddl_command_end WHEN TAG IN ('{tag}')"
         " EXECUTE FUNCTION pausing.pause()",
     )
     try:
         yield
     finally:
-        statement(world, END_SLEEPING)
-        statement(world, "DROP EVENT TRIGGER pause")
-        statement(world, "DROP SCHEMA pausing CASCADE")
+        world.statement(END_SLEEPING)
+        world.statement("DROP EVENT TRIGGER pause")
+        world.statement("DROP SCHEMA pausing CASCADE")
 
 
 async def _is_half_way(world: World) -> bool:
-    return bool(statement(world, SLEEPING))
+    return bool(world.statement(SLEEPING))
 
 
 def empty(world: World) -> None:
-    statement(world, "DROP SCHEMA public CASCADE")
-    statement(world, "CREATE SCHEMA public")
+    world.statement("DROP SCHEMA public CASCADE")
+    world.statement("CREATE SCHEMA public")
 
 
 def newer(world: World) -> None:
     """The schema of a later version."""
-    statement(
-        world, "INSERT INTO schema_migrations (number, name, digest) VALUES (9999, '9999_later.sql', 'x')"
+    world.statement(
+        "INSERT INTO schema_migrations (number, name, digest) VALUES (9999, '9999_later.sql', 'x')"
     )
 
 
 def older(world: World) -> None:
-    statement(world, "DELETE FROM schema_migrations WHERE number = 9999")
-
-
-def statement(world: World, text: str) -> list[Any]:
-    """Run a statement beside the server; its rows, if it has any."""
-    connection = psycopg2.connect(world.database.dsn)
-    with contextlib.closing(connection), connection, connection.cursor() as cursor:
-        cursor.execute(sql.SQL(text))
-        return cursor.fetchall() if cursor.description else []
+    world.statement("DELETE FROM schema_migrations WHERE number = 9999")
 
 
 async def _answers(world: World, path: str, status: int) -> bool:

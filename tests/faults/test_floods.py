@@ -106,7 +106,7 @@ class SlowReader:
             async with asyncio.timeout(1):
                 while data := await loop.sock_recv(self._socket, 1 << 20):
                     self.seen += data
-        return re.search(rb'"type": ?"gap"', self.seen) is not None
+        return re.search(rb'"type": ?"gap"[^}]*"bytes": ?[1-9]', self.seen) is not None
 
 
 async def _flooded(world: World, vm_id: str) -> bool:

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.faults.conftest import Scenario
+from tests.faults.invariants import NETWORK, has_tap
 from tests.faults.world import BZIMAGE, World
 from tests.server.running import patience, until
 
@@ -23,10 +24,11 @@ long_form = pytest.mark.faults
 )
 async def test_f13_the_vmm_dies(world: World, scenario: Scenario, number: signal.Signals) -> None:
     async with scenario(world, "F13", f"{number.name} of one of 3 VMMs") as row:
-        vm_id, *_ = await world.run_vms(3)
+        vm_id, *_ = await world.run_vms(3, networks=[NETWORK])
         world.watch_guests()
         world.expect_ended(vm_id)
         (pid, _), *_ = world.vmms()[vm_id]
+        assert has_tap(vm_id)
         began = time.monotonic()
         os.kill(pid, number)
         vm = await world.vm_is(vm_id, "shutdown")
@@ -35,6 +37,7 @@ async def test_f13_the_vmm_dies(world: World, scenario: Scenario, number: signal
         assert vm["status_reason"], vm
         assert number.name in vm["status_reason"] or str(int(number)) in vm["status_reason"], vm
         assert not list((world.state.runtime / vm_id).glob("*.sock"))
+        assert not has_tap(vm_id)
         assert (await world.ok("POST", f"/vms/{vm_id}/start"))["status"] == "running"
         row.outcome = f"says: {vm['status_reason']}"
 

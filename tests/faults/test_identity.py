@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
@@ -12,11 +11,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import psycopg2
+import grpc
 import pytest
+from qarax_proto import node_pb2, node_pb2_grpc
 
 from qarax_tui.stack import services
-from qarax_tui.stack.state import StateDirectory
 from tests.faults.client import Answer
 from tests.faults.conftest import PARTS, Scenario
 from tests.faults.proxy import Proxy
@@ -25,17 +24,6 @@ from tests.ports import free_port
 from tests.server.running import patience, until
 
 pytestmark = pytest.mark.faults
-
-
-async def second_node(world: World, name: str) -> int:
-    """Start another node, with a keeper and a runtime directory of its own, and return its port."""
-    state = StateDirectory(world.state.path / name)
-    state.prepare()
-    state.runtime.chmod(0o700)
-    port = free_port()
-    await world.launch(f"{name}-keeper", services.keeper(state))
-    await world.launch(f"{name}-node", services.node(state, port, world.driver))
-    return port
 
 
 @pytest.fixture
@@ -54,7 +42,7 @@ async def test_f26_another_node_answers(bare: World, proxy: Proxy, scenario: Sce
         host_id = await world.add_host(proxy.port)
         vm_id = await world.run_vm()
         world.watch_guests()
-        other = await second_node(world, "other")
+        other = await world.second_node("other")
         await proxy.refuse()
         proxy.target = other
         await proxy.heal()
@@ -109,6 +97,7 @@ async def test_f27_the_active_server_sleeps(world: World, scenario: Scenario) ->
         assert len((await standby.ask("GET", "/vms")).body) == 3
         starts = [asyncio.create_task(world.request("POST", f"/vms/{each}/start")) for each in vm_ids]
         await until(lambda: _some_vmm(world), 20)
+        ((older,),) = world.statement("SELECT fence FROM lease")
         world.send("server", signal.SIGSTOP)
         began = time.monotonic()
         await until(standby.ready, 40)
@@ -116,14 +105,31 @@ async def test_f27_the_active_server_sleeps(world: World, scenario: Scenario) ->
         assert row.downtime <= 15 * 1.5 * patience()
         again = await asyncio.gather(*(standby.ask("POST", f"/vms/{each}/start") for each in vm_ids))
         assert {answer.status for answer in again} <= {200, 409, 503}, again
+        await refused_by_the_node(world, vm_ids[0], older)
         world.send("server", signal.SIGCONT)
-        await asyncio.gather(*starts)
+        slept = await asyncio.gather(*starts)
+        assert {answer.status for answer in slept} <= {0, 200, 409, 503, 504}, slept
         late = await world.request("POST", f"/vms/{vm_ids[0]}/pause")
         assert late.status in {409, 503}, late
         assert (await world.request("GET", "/readyz")).status == 503
         await world.kill("standby", signal.SIGTERM)
         await until(lambda: _ready(world), 40)
         row.outcome = f"taken over in {row.downtime:.1f} s; the first is told {late.status} {late.code}"
+
+
+async def refused_by_the_node(world: World, vm_id: str, fence: int) -> None:
+    """Wait until the node, which the newer server looks at, refuses what the older one would ask."""
+    request = node_pb2.VmRequest(fence=node_pb2.Fence(number=fence), vm_id=vm_id)
+
+    async def refused() -> bool:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{world.node_port}") as channel:
+            try:
+                await node_pb2_grpc.NodeStub(channel).ResumeVm(request, timeout=5)
+            except grpc.aio.AioRpcError as error:
+                return error.code() is grpc.StatusCode.ABORTED
+        return False
+
+    await until(refused, 10)
 
 
 async def _some_vmm(world: World) -> bool:
@@ -134,29 +140,42 @@ async def _ready(world: World) -> bool:
     return (await world.request("GET", "/readyz")).status == 200
 
 
-@pytest.mark.parametrize("shifts", [("3600",), ("-3600",), ("0", "3600", "-3600", "0")])
-async def test_f17_clocks_that_lie(bare: World, scenario: Scenario, shifts: tuple[str, ...]) -> None:
-    """The wall clocks of server and node are off, or are set while they run; leases are the database's."""
+@pytest.mark.parametrize(
+    ("shifts", "parts"),
+    [
+        (("3600",), ("server",)),
+        (("-3600",), ("server",)),
+        (("3600",), ("node", "keeper")),
+        (("-3600",), ("node", "keeper")),
+        (("0", "3600", "-3600", "0"), PARTS),
+    ],
+)
+async def test_f17_clocks_that_lie(
+    bare: World, scenario: Scenario, shifts: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    """The wall clock of server or node is off, or is set while it runs; leases are the database's."""
     world = bare
     clock = world.state.path / "clock"
     path, shift = clock_directory(clock), clock / "shift"
-    async with scenario(world, "F17", f"clocks of server and node off by {' then '.join(shifts)} s") as row:
+    load = f"clock of {', '.join(parts)} off by {' then '.join(shifts)} s"
+    async with scenario(world, "F17", load) as row:
         shift.write_text(shifts[0])
+        lying = {"PYTHONPATH": path, "SHIFTED_CLOCK": str(shift)}
         for part in PARTS:
-            await world.start(part, PYTHONPATH=path, SHIFTED_CLOCK=str(shift))
+            await world.start(part, ready=True, **(lying if part in parts else {}))
         host_id = await world.add_host()
         vm_id = await world.run_vm()
         world.watch_guests()
         standby = Standby(world)
         await standby.start()
-        fence = read(world, "SELECT fence FROM lease")
+        fence = world.statement("SELECT fence FROM lease")
         sequence = (await world.events())[-1]["sequence"]
         for seconds in shifts:
             shift.write_text(seconds)
             await asyncio.sleep(15 if len(shifts) == 1 else 6)  # the time in which nothing is to happen
             assert (await world.ok("POST", f"/vms/{vm_id}/pause"))["status"] == "paused"
             assert (await world.ok("POST", f"/vms/{vm_id}/resume"))["status"] == "running"
-        assert read(world, "SELECT fence FROM lease") == fence
+        assert world.statement("SELECT fence FROM lease") == fence
         assert not await standby.ready()
         changes = await world.ok("GET", f"/events?after={sequence}")
         assert [each for each in changes if each["subject_id"] == host_id] == []
@@ -177,7 +196,7 @@ async def test_f17_the_databases_clock_is_set(world: World, scenario: Scenario, 
         await standby.start()
         began = time.monotonic()
         await world.kill("server")
-        read(world, "UPDATE lease SET expires_at = expires_at - %s::interval RETURNING fence", shift)
+        world.statement("UPDATE lease SET expires_at = expires_at - %s::interval RETURNING fence", shift)
         await until(standby.ready, 40)
         row.downtime = time.monotonic() - began
         assert row.downtime <= 15 * 1.5 * patience()
@@ -201,10 +220,3 @@ def clock_directory(directory: Path) -> str:
         "time.time = shifted\n"
     )
     return os.pathsep.join([str(directory), os.environ.get("PYTHONPATH", "")])
-
-
-def read(world: World, query: str, *values: str) -> object:
-    connection = psycopg2.connect(world.database.dsn)
-    with contextlib.closing(connection), connection, connection.cursor() as cursor:
-        cursor.execute(query, values)
-        return cursor.fetchall()

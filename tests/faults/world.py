@@ -16,8 +16,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import psycopg2
 from psycopg2 import sql
 
 from qarax_tui.stack import processes, services
@@ -27,6 +29,7 @@ from qarax_tui.stack.state import StateDirectory
 from tests.faults.client import Client, Guest
 from tests.guest_image import GuestImage
 from tests.node.keeping import kill_vmms
+from tests.ports import free_port
 from tests.postgres import TestDatabase, TestServer
 from tests.server.running import until
 
@@ -78,6 +81,16 @@ class World(Client):
                 processes.wait_until, service.ready, seconds=service.seconds, record=record
             )
 
+    async def second_node(self, name: str) -> int:
+        """Start another node, with a keeper and a runtime directory of its own, and return its port."""
+        state = StateDirectory(self.state.path / name)
+        state.prepare()
+        state.runtime.chmod(0o700)
+        port = free_port()
+        await self.launch(f"{name}-keeper", services.keeper(state))
+        await self.launch(f"{name}-node", services.node(state, port, self.driver))
+        return port
+
     def send(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a part."""
         os.kill(self.parts[name].pid, number)
@@ -109,6 +122,13 @@ class World(Client):
 
     async def _all_gone(self) -> bool:
         return not self.vmms()
+
+    def statement(self, text: str, *values: str) -> list[Any]:
+        """Run a statement beside the server; its rows, if it has any."""
+        connection = psycopg2.connect(self.database.dsn)
+        with contextlib.closing(connection), connection, connection.cursor() as cursor:
+            cursor.execute(sql.SQL(text), values or None)
+            return cursor.fetchall() if cursor.description else []
 
     def log(self, name: str) -> str:
         return self.state.log(name).read_text(errors="replace")
