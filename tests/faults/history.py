@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from qarax_server.control import decisions, transitions
-from qarax_server.control.decisions import Cancel, Fail, Succeed, TakeUp
+from qarax_server.control.decisions import Cancel, Fail, Succeed, TakeUp, Wait
 from qarax_server.models import Operation
 from qarax_server.observed import Observation
 
@@ -25,13 +25,24 @@ class Died(Exception):  # noqa: N818
 
 @dataclass
 class Node:
-    """What really is: a VM's status, or None; `starts` counts the VMMs that were started."""
+    """What really is: a VM's status, or None; `starts` counts the VMMs that were started.
+
+    `doing` is the step that it is at: it ends by itself, and before the next one.
+    """
 
     status: str | None = None
     starts: int = 0
+    doing: str = ""
+
+    def finish(self) -> None:
+        """Come to the end of the step under way."""
+        doing, self.doing = self.doing, ""
+        if doing:
+            self.tell(doing)
 
     def tell(self, action: str) -> bool:
         """Do what is asked; False when it is refused."""
+        self.finish()
         if action == "create":
             self.status = self.status or "created"
             return True
@@ -99,6 +110,11 @@ class History:
         if self.choose.random() < 0.1:
             self.trace.append("request lost")
             return  # a timeout: the operation stays open
+        if self.node.status is not None and self.choose.random() < 0.1:
+            self.trace.append("answer lost on the way")
+            self.node.finish()
+            self.node.doing = action
+            return  # carried out all the same
         done = self.node.tell(action)
         self.maybe_die()
         if self.choose.random() < 0.1:
@@ -130,18 +146,29 @@ class History:
             except Died:
                 continue
             if self.open is None:
+                self.node.finish()
+                self.observe()
                 return
 
-    def reconcile(self) -> None:
+    def observe(self) -> None:
+        """The database learns what the node sees, of a VM that both have."""
         if self.node.status is not None and self.kept is not None:
             self.kept = self.node.status
+
+    def reconcile(self) -> None:
+        self.observe()
         if self.open is None:
             return
         if self.choose.random() < 0.5:
             self.guest()
         self.cancelled = self.cancelled or self.choose.random() < 0.1
         left = replace(operation(self.open), cancel_requested=self.cancelled)
-        match decisions.settle(left, observation(self.node.status)):
+        if self.choose.random() < 0.3:
+            self.node.finish()
+        was, status = self.open, self.node.status
+        match decisions.settle(left, observation(self.node.status, self.node.doing)):
+            case Wait():
+                self.trace.append(f"{self.open} is under way")
             case TakeUp():
                 self.trace.append(f"{self.open} taken up")
                 self.carry_out(self.open)
@@ -149,9 +176,12 @@ class History:
                 self.settle(acknowledge=True)
             case Fail():
                 self.settle(acknowledge=False)
+                self.node.finish()
+                assert self.node.status == status, f"{was} was called failed, and then it happened"
             case Cancel():
                 self.trace.append("cancelled")
                 assert self.open in {"create", "stop"}
+                self.node.doing = ""  # it is told not to go on
                 self.settle(acknowledge=False)
 
     def check(self) -> None:
@@ -185,5 +215,5 @@ def operation(action: str) -> Operation:
     )
 
 
-def observation(status: str | None) -> Observation | None:
-    return None if status is None else Observation("v", "vm", status, "", "simulated", 1, 0)
+def observation(status: str | None, doing: str = "") -> Observation | None:
+    return None if status is None else Observation("v", "vm", status, "", "simulated", 1, 0, doing=doing)
