@@ -134,9 +134,11 @@ class Monitor:
         await end(*tasks)
 
     async def refresh(self) -> None:
-        """Watch exactly the hosts that are to be watched, at their present addresses."""
+        """Watch exactly the hosts that are to be watched, at their present addresses; none on a standby."""
         async with self._core.database.connection() as c:
             wanted = {host.id: host for host in await hosts.list_watched_hosts(c)}
+        if not self._background:
+            return
         for host_id, (watcher, task) in list(self._watchers.items()):
             now = wanted.get(host_id)
             if task.done():

@@ -163,6 +163,21 @@ async def test_a_host_whose_watcher_ended_is_watched_again(plane: ControlPlane, 
     await host_status(plane, host_id, "unknown")
 
 
+async def test_a_standby_watches_nobody_when_the_database_is_back(
+    plane: ControlPlane, node: Node, database_settings: TestDatabase, tmp_path: Path
+) -> None:
+    """What it sees, or does not, is not for it to write."""
+    host_id = await plane.add_host(node)
+    standby = await start_control_plane(settings_for(database_settings, tmp_path), "standby", wait=False)
+    try:
+        await standby.server.app[MONITOR].look_again()
+        assert standby.server.app[MONITOR]._watchers == {}
+        await plane.server.app[MONITOR].look_again()
+        assert list(plane.server.app[MONITOR]._watchers) == [host_id]
+    finally:
+        await standby.stop()
+
+
 async def test_a_creation_that_was_cut_off_is_finished(plane: ControlPlane, node: Node) -> None:
     host_id = await plane.add_host(node)
     vm_id = await plane.add_vm()
