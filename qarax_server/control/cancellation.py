@@ -43,7 +43,7 @@ async def _cancel(core: Core, operation_id: str) -> str:
     if operation.action in core.cancels:
         await core.cancels[operation.action](operation)
     elif operation.action == "stop":
-        await _call_off(core, operation)
+        await call_off(core, operation)
     async with core.database.connection() as c:
         return await operations.get_operation_document(c, operation_id)
 
@@ -65,8 +65,8 @@ def _check(core: Core, operation: Operation) -> None:
     raise Conflict(message, code="not_cancellable")
 
 
-async def _call_off(core: Core, operation: Operation) -> None:
-    """Let the node stop no more, and settle by what became of the VM."""
+async def call_off(core: Core, operation: Operation) -> None:
+    """Let a node stop a VM no more, and settle by what became of it."""
     async with core.database.connection() as c:
         vm = await vms.get_vm(c, operation.subject_id)
         host = await hosts.get_host(c, vm.host_id)

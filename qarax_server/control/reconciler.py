@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from qarax_server import caller
-from qarax_server.control import creation, decisions, history, lifecycle, settling
+from qarax_server.control import cancellation, creation, decisions, history, lifecycle, settling
 from qarax_server.control.core import Core
 from qarax_server.database import Event, Transaction
 from qarax_server.errors import NotFound, QaraxError
@@ -157,6 +157,8 @@ class Reconciler:
         if operation.action == "create":
             await self._core.nodes.of(host).delete_vm(operation.subject_id)
             await settling.undo_creation(self._core, operation, host.id, reason, status="cancelled")
+        elif observed is not None and observed.doing == "stop":
+            await cancellation.call_off(self._core, operation)
         else:
             seen = (host.id, observed) if observed else None
             await settling.cancel(self._core, operation, reason, seen)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from qarax_server.errors import Conflict
 from tests.postgres import TestDatabase
 from tests.server.running import ControlPlane, Node, control_plane, settings_for, until
-from tests.server.test_recovery import host_status, open_operation, run_sql, settled, vm_with
+from tests.server.test_recovery import host_of, host_status, open_operation, run_sql, settled, vm_with
 
 
 @pytest.fixture
@@ -74,6 +75,25 @@ async def test_a_stop_cancelled_while_its_server_is_gone_is_not_gone_on_with(
     await node.start()  # a simulated guest does not outlive its node: the stop came true all the same
     assert (await settled(deaf, left))["status"] == "succeeded"
     assert (await deaf.vm(vm_id))["status"] == "shutdown"
+
+
+async def test_a_stop_that_its_node_is_at_is_called_off_after_a_crash(deaf: ControlPlane, node: Node) -> None:
+    """The wish was written by a server that did not live to tell the node, which would force the VM."""
+    host_id = await deaf.add_host(node)
+    vm_id = await deaf.add_vm()
+    await deaf.ok("POST", f"/vms/{vm_id}/start")
+    client = deaf.server.core.nodes.of(await host_of(deaf, host_id))
+    stopping = asyncio.create_task(client.stop_vm(vm_id, 5))
+
+    async def at_it() -> bool:
+        return (await client.get_vm(vm_id)).doing == "stop"
+
+    await until(at_it)
+    left = await open_operation(deaf, vm_id, "stop", cancelled=True, grace_seconds=5)
+    assert (await settled(deaf, left))["status"] == "cancelled"
+    with pytest.raises(Conflict, match="the stop was cancelled"):
+        await stopping
+    assert (await deaf.vm(vm_id))["status"] == "running"
 
 
 async def test_a_creation_that_waits_for_its_host_is_undone(plane: ControlPlane, node: Node) -> None:

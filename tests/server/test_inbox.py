@@ -17,7 +17,7 @@ from qarax_server.store import vms
 from tests.postgres import TestDatabase
 from tests.server.running import ControlPlane, Node, until
 from tests.server.test_observations import HOST, fleet, seen, uuid
-from tests.server.test_recovery import _host, vm_with
+from tests.server.test_recovery import host_of, vm_with
 
 __all__ = ["fleet"]
 
@@ -63,7 +63,7 @@ async def test_a_change_by_itself_is_seen_at_once(plane: ControlPlane, node: Nod
     host_id = await plane.add_host(node)
     vm_id = await plane.add_vm()
     await plane.ok("POST", f"/vms/{vm_id}/start")
-    await plane.server.core.nodes.of(await _host(plane, host_id)).pause_vm(vm_id)
+    await plane.server.core.nodes.of(await host_of(plane, host_id)).pause_vm(vm_id)
     await vm_with(plane, vm_id, status="paused")
     events = await plane.ok("GET", f"/events?subject_id={vm_id}")
     assert events[-1]["action"] == "observe"
@@ -76,7 +76,7 @@ async def test_what_changed_while_postgresql_was_away_is_right_again(
     ids = [await plane.add_vm(f"vm-{number}") for number in range(5)]
     for vm_id in ids:
         await plane.ok("POST", f"/vms/{vm_id}/start")
-    client = plane.server.core.nodes.of(await _host(plane, host_id))
+    client = plane.server.core.nodes.of(await host_of(plane, host_id))
     with away(database_settings):
         for vm_id in ids:
             await client.pause_vm(vm_id)

@@ -44,7 +44,7 @@ async def vm_with(plane: ControlPlane, vm_id: str, **fields: Any) -> Any:
     return await until(has_them)
 
 
-async def _host(plane: ControlPlane, host_id: str) -> Host:
+async def host_of(plane: ControlPlane, host_id: str) -> Host:
     async with plane.server.core.database.connection() as c:
         return await hosts.get_host(c, host_id)
 
@@ -54,16 +54,20 @@ async def run_sql(plane: ControlPlane, statement: str, **parameters: Any) -> Any
         return await c.fetch_all(statement, **parameters)
 
 
-async def open_operation(plane: ControlPlane, vm_id: str, action: str, **parameters: Any) -> str:
-    """What a server leaves behind that dies after the claim."""
+async def open_operation(
+    plane: ControlPlane, vm_id: str, action: str, *, cancelled: bool = False, **parameters: Any
+) -> str:
+    """What a server leaves behind that dies after the claim, or after it was asked to cancel."""
     rows = await run_sql(
         plane,
         "INSERT INTO operations (subject_type, subject_id, subject_name, action, actor, request_id,"
-        " parameters, deadline_at)"
-        " VALUES ('vm', %(id)s, 'vm-1', %(action)s, 'ada', 'r', %(parameters)s, now() + '9 s') RETURNING id",
+        " parameters, deadline_at, cancel_requested) VALUES"
+        " ('vm', %(id)s, 'vm-1', %(action)s, 'ada', 'r', %(parameters)s, now() + '9 s', %(cancelled)s)"
+        " RETURNING id",
         id=vm_id,
         action=action,
         parameters=json.dumps(parameters),
+        cancelled=cancelled,
     )
     return str(rows[0]["id"])
 
@@ -136,7 +140,7 @@ async def test_a_start_that_its_node_is_at_is_waited_for(plane: ControlPlane, tm
     try:
         host_id = await plane.add_host(node)
         vm_id = await plane.add_vm()
-        client = plane.server.core.nodes.of(await _host(plane, host_id))
+        client = plane.server.core.nodes.of(await host_of(plane, host_id))
         started = node_pb2.StartVmRequest(fence=client.fence(), vm_id=vm_id)
         starting = asyncio.create_task(client.call(client.stub.StartVm, started, 10.0))
 
@@ -181,7 +185,7 @@ async def test_a_standby_watches_nobody_when_the_database_is_back(
 async def test_a_creation_that_was_cut_off_is_finished(plane: ControlPlane, node: Node) -> None:
     host_id = await plane.add_host(node)
     vm_id = await plane.add_vm()
-    await plane.server.core.nodes.of(await _host(plane, host_id)).delete_vm(vm_id)
+    await plane.server.core.nodes.of(await host_of(plane, host_id)).delete_vm(vm_id)
     await run_sql(plane, "UPDATE vms SET status = 'unknown', observed_generation = 0 RETURNING id")
     create = await settled(plane, await open_operation(plane, vm_id, "create"))
     assert create["status"] == "succeeded"
@@ -226,14 +230,14 @@ async def test_a_vm_that_nobody_knows_is_listed_and_left_alone(plane: ControlPla
 
     orphan = (await until(listed))[0]
     assert (orphan["vm_id"], orphan["host_id"], orphan["status"]) == (vm_id, host_id, "running")
-    state = await plane.server.core.nodes.of(await _host(plane, host_id)).get_vm(vm_id)
+    state = await plane.server.core.nodes.of(await host_of(plane, host_id)).get_vm(vm_id)
     assert state.status == "running"
 
 
 async def test_a_vm_that_its_node_lost_is_unknown(plane: ControlPlane, node: Node) -> None:
     host_id = await plane.add_host(node)
     vm_id = await plane.add_vm()
-    await plane.server.core.nodes.of(await _host(plane, host_id)).delete_vm(vm_id)
+    await plane.server.core.nodes.of(await host_of(plane, host_id)).delete_vm(vm_id)
     vm = await vm_with(plane, vm_id, status="unknown")
     assert vm["status_reason"] == "the node of its host does not have this VM"
     await plane.ok("DELETE", f"/vms/{vm_id}")
@@ -386,7 +390,7 @@ async def test_what_a_server_that_slept_had_begun_is_the_others(
 
 async def look_refused(plane: ControlPlane, host_id: str, vm_id: str) -> None:
     """Wait until the node refuses a server, although the newer one has done no more than look."""
-    client = plane.server.core.nodes.of(await _host(plane, host_id))
+    client = plane.server.core.nodes.of(await host_of(plane, host_id))
     request = node_pb2.VmRequest(fence=client.fence(), vm_id=vm_id)
 
     async def refused() -> bool:
@@ -415,7 +419,7 @@ async def test_starting_what_its_node_lost_says_so(plane: ControlPlane, node: No
     await plane.ok("POST", f"/vms/{vm_id}/start")
     await plane.ok("POST", f"/vms/{vm_id}/pause")
     host_id = (await plane.vm(vm_id))["host_id"]
-    await plane.server.core.nodes.of(await _host(plane, host_id)).delete_vm(vm_id)
+    await plane.server.core.nodes.of(await host_of(plane, host_id)).delete_vm(vm_id)
     status, answer, _ = await plane.request("POST", f"/vms/{vm_id}/resume")
     assert status == 409, answer
     failed = await plane.ok("GET", f"/operations?subject_id={vm_id}&status=failed")
