@@ -58,15 +58,16 @@ async def adopt(core: Core, host_id: str, vm_id: str, *, name: str | None = None
         await orphans.get_orphan(c, host_id, vm_id)
         host = await _reachable(c, host_id)
     node = core.nodes.of(host)
-    kept, observed = await get_spec(node, vm_id), await node.get_vm(vm_id)
-    kept = replace(kept, new=replace(kept.new, name=name or kept.new.name))
-    _check(kept.new)
-    async with core.database.transaction() as tx:
-        new = await _resolve(core, tx, host, kept)
-        await _claim(core, tx, host, new)
-        await _check_unknown(tx, vm_id)
-        await _keep(tx, host, (vm_id, new), observed)
-        return await vms.get_vm_document(tx, vm_id)
+    with core.mine.holding(vm_id):  # what is seen of it from here on is written when there is a row for it
+        kept, observed = await get_spec(node, vm_id), await node.get_vm(vm_id)
+        kept = replace(kept, new=replace(kept.new, name=name or kept.new.name))
+        _check(kept.new)
+        async with core.database.transaction() as tx:
+            new = await _resolve(core, tx, host, kept)
+            await _claim(core, tx, host, new)
+            await _check_unknown(tx, vm_id)
+            await _keep(tx, host, (vm_id, new), observed)
+            return await vms.get_vm_document(tx, vm_id)
 
 
 async def _delete(core: Core, host_id: str, vm_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from qarax_server.models import Host
 from qarax_server.observed import Observation
+from qarax_server.store import hosts
 from tests.server.running import ELF, ControlPlane, Node, until
-from tests.server.test_recovery import run_sql, vm_with
+from tests.server.test_recovery import host_of, run_sql, vm_with
 
 
 async def lose_vm(plane: ControlPlane, vm_id: str) -> Any:
@@ -80,6 +82,33 @@ async def test_a_look_at_a_stranger_that_its_deletion_overtook_leaves_no_orphan(
     await reconciler._find_stranger(host_id, Observation(vm_id, "vm-1", "running", "", "simulated", 1, 0))
     assert looks[0] is not None
     assert await plane.ok("GET", "/orphans") == []
+
+
+async def test_what_becomes_of_an_orphan_while_it_is_adopted_is_seen(plane: ControlPlane, node: Node) -> None:
+    host_id = await plane.add_host(node)
+    vm_id = await plane.add_vm()
+    await plane.ok("POST", f"/vms/{vm_id}/start")
+    await lose_vm(plane, vm_id)
+    client = plane.server.core.nodes.of(await host_of(plane, host_id))
+
+    async def waits() -> Any:
+        return await run_sql(
+            plane,
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+
+    async def heard() -> bool:
+        return vm_id in plane.server._monitor._inbox._waiting
+
+    async with plane.server.core.database.transaction() as tx:
+        await hosts.lock_host(tx, host_id)
+        adopting = asyncio.create_task(plane.ok("POST", f"/hosts/{host_id}/orphans/{vm_id}/adopt"))
+        await until(waits)
+        await client.stop_vm(vm_id, 0)
+        await until(heard)
+    await adopting
+    await vm_with(plane, vm_id, status="shutdown")
 
 
 async def test_what_is_missing_for_an_adoption_is_named(
