@@ -16,6 +16,7 @@ import pytest
 from qarax_tui.stack import processes
 from tests.faults.conftest import Scenario
 from tests.faults.console import Follower
+from tests.faults.test_server_death import is_at, settled
 from tests.faults.world import World
 from tests.node.keeping import fill
 from tests.server.running import until
@@ -42,6 +43,40 @@ async def test_f2_the_node_killed(world: World, scenario: Scenario) -> None:
             await until(lambda: console.has_all_of(talker), 60)
             assert console.gaps == []
         row.outcome = f"{GUESTS + 1} pids unchanged, console exact over {len(console.seen)} bytes"
+
+
+@pytest.mark.parametrize(("action", "knob"), [("start", "boot=4"), ("stop", "ignore-power-button")])
+async def test_f2_the_node_killed_while_it_is_at_it(
+    world: World, scenario: Scenario, action: str, knob: str
+) -> None:
+    """What became of a half-made start, and of a stop that nobody carries out any more."""
+    async with scenario(world, "F2", f"kill -9 of the node at {action}.sent") as row:
+        vm_id = await world.create(boot_source_id=await world.boot_source(knob), stop_grace_seconds=4)
+        if action == "stop":
+            await world.ok("POST", f"/vms/{vm_id}/start")
+        asked = asyncio.create_task(world.request("POST", f"/vms/{vm_id}/{action}"))
+        await until(lambda: is_at(world, vm_id, action), 20)
+        await until(lambda: has_vmm(world, vm_id), 20)
+        await world.kill("node")
+        assert (await asked).status in {503, 504}
+        began = time.monotonic()
+        await world.start("node")
+        (vm,) = await settled(world, 40)
+        row.repair = time.monotonic() - began
+        (operation,) = [
+            each
+            for each in await world.ok("GET", f"/operations?subject_id={vm_id}")
+            if each["action"] == action
+        ]
+        wanted = {"start": "running", "stop": "shutdown"}[action]
+        assert (vm["status"] == wanted) == (operation["status"] == "succeeded"), (vm, operation)
+        assert action == "start" or vm["status"] == wanted
+        row.outcome = f"{vm['status']}: {operation['status']}: {operation['reason'] or 'as asked for'}"
+        assert (await world.ok("POST", f"/vms/{vm_id}/start"))["status"] == "running"
+
+
+async def has_vmm(world: World, vm_id: str) -> bool:
+    return vm_id in world.vmms()
 
 
 async def test_f2_the_keeper_killed(world: World, scenario: Scenario) -> None:

@@ -85,11 +85,11 @@ async def test_f1_killed_while_its_node_is_at_it(
         if action == "stop":
             await world.ok("POST", f"/vms/{vm_id}/start")
         asked = asyncio.create_task(world.request("POST", f"/vms/{vm_id}/{action}"))
-        await until(lambda: _is_at(world, vm_id, action), 20)
+        await until(lambda: is_at(world, vm_id, action), 20)
         await world.kill("server")
         assert (await asked).status == 0
         row.downtime = await reborn(world)
-        assert await _is_at(world, vm_id, action), "it is to be settled while it lasts"
+        assert await is_at(world, vm_id, action), "it is to be settled while it lasts"
         (vm,) = await settled(world, 30)
         (operation,) = [
             each
@@ -99,7 +99,7 @@ async def test_f1_killed_while_its_node_is_at_it(
         assert (vm["status"], operation["status"]) == (LEADS[action], "succeeded"), operation
 
 
-async def _is_at(world: World, vm_id: str, action: str) -> bool:
+async def is_at(world: World, vm_id: str, action: str) -> bool:
     """Whether the node is carrying the action out."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{world.node_port}") as channel:
         state = await node_pb2_grpc.NodeStub(channel).GetVm(node_pb2.GetVmRequest(vm_id=vm_id), timeout=5)
