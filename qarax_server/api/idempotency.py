@@ -22,7 +22,7 @@ from aiohttp.typedefs import Handler
 from qarax_server import caller
 from qarax_server.api import answers, errors
 from qarax_server.api.keys import NEW_ID
-from qarax_server.api.services import DATABASE, SETTINGS
+from qarax_server.api.services import CORE, DATABASE, SETTINGS
 from qarax_server.errors import Conflict, Invalid, QaraxError, Unavailable
 from qarax_server.store import idempotency as store
 
@@ -107,6 +107,8 @@ async def _answer_once(
     request[NEW_ID] = kept.subject_id
     taken_up = await _taken_up(request, creates) if kept.seen_before and creates else None
     response = taken_up or await _run(request, handler)
+    if not request.app[CORE].lease.active:
+        return response  # it woke late: the key is the active server's, whose answer it would replace
     if isinstance(response, web.Response) and _is_definite(response.status):
         headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
         async with database.connection() as connection:

@@ -10,7 +10,9 @@ from multidict import CIMultiDict
 
 from qarax_server.api import idempotency
 from qarax_server.control.core import Core
+from qarax_server.control.tenure import Tenure
 from tests.server.api.conftest import Client, get
+from tests.server.running import until
 
 BODY = {"name": "images", "pool_type": "local"}
 
@@ -45,6 +47,26 @@ async def test_another_body_or_route_under_the_key_is_refused(api: Client) -> No
     twice = CIMultiDict([("Idempotency-Key", "k2"), ("Idempotency-Key", "k3")])
     async with api.post("/storage-pools", json=BODY, headers=twice) as response:
         assert response.status == 422
+
+
+async def test_an_answer_of_a_server_that_slept_is_not_kept(api: Client, core: Core) -> None:
+    """By then another one may have answered under the same key."""
+    async with core.database.transaction() as tx:
+        await tx.execute("LOCK TABLE storage_pools IN EXCLUSIVE MODE")
+        asked = asyncio.create_task(post(api, "k1", BODY))
+        await until(lambda: _waits(core))
+        tenure, core.lease._tenure = core.lease._tenure, Tenure()
+    await asked
+    core.lease._tenure = tenure
+    async with core.database.connection() as connection:
+        assert await connection.fetch_values("SELECT answer_status FROM idempotency_keys") == [None]
+
+
+async def _waits(core: Core) -> Any:
+    async with core.database.connection() as connection:
+        return await connection.fetch_values(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
 
 
 async def test_a_request_that_was_cut_off_is_taken_up_by_its_id(api: Client, core: Core) -> None:
