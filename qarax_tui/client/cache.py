@@ -57,6 +57,12 @@ class Cache:
             self._events.append(reading.event(self._unread.popleft()))
         return self._events
 
+    def events_of(self, subject_id: str) -> list[Event]:
+        """Those about one object, without making records of the others."""
+        found = [event for event in self._events if event.subject_id == subject_id]
+        unread = [body for body in self._unread if body.get("subject_id") == subject_id]
+        return [*found, *map(reading.event, unread)]
+
     def records(self, noun: str) -> Mapping[str, Any]:
         """The cache of a noun by id."""
         return self._records[noun]

@@ -68,6 +68,11 @@ class Fleet(Cache):
 
     # --- for the screens ---------------------------------------------------------------------------------
 
+    @property
+    def newest(self) -> int:
+        """Sequence number of the last event that was seen."""
+        return self._sequence or 0
+
     async def start(self) -> None:
         """Begins to connect and returns at once."""
         self._stopped = False

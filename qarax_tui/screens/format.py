@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_STEP, _HUNDRED = 1024, 100
+_STEP, _TEN, _HUNDRED = 1024, 10, 100
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 _NUMBERS: Final = re.compile(r"[0-9]+")
@@ -41,6 +41,11 @@ def duration(seconds: float | None) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} m"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def took(seconds: float) -> str:
+    """`0.2 s`, `4.1 s`; from ten seconds on as `duration`."""
+    return f"{max(0.0, seconds):.1f} s" if seconds < _TEN else duration(seconds)
 
 
 def since(moment: float | None, now: float) -> str:

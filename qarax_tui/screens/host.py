@@ -8,11 +8,13 @@ from textual import work
 from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from qarax_tui.client.errors import ClientError
+from qarax_tui.client.past import read_past
 from qarax_tui.client.records import Host, Noun
 from qarax_tui.screens import host_sections as sections
 from qarax_tui.screens.deployment import deployment, newest
 from qarax_tui.screens.host_verbs import HostVerbs
-from qarax_tui.screens.vm_sections import Lines, history
+from qarax_tui.screens.page import Page
+from qarax_tui.screens.vm_sections import Lines, events, operations
 from qarax_tui.widgets.card import Card
 
 if TYPE_CHECKING:
@@ -20,11 +22,9 @@ if TYPE_CHECKING:
 
     from qarax_tui.client.changes import Changes
 
-_WIDE = 110
 
-
-class HostView(HostVerbs):
-    """A host that is gone stays on the screen and says so."""
+class HostView(Page, HostVerbs):
+    """State, room and hypervisors beside its deployment, its VMs and what happened."""
 
     view_id = "host"
 
@@ -43,14 +43,12 @@ class HostView(HostVerbs):
             with Vertical(classes="page-column"):
                 yield Card(id="host-deployment", classes="card")
                 yield Card(id="host-vms", classes="card")
-                yield Card(id="host-history", classes="card")
+                yield Card(id="host-operations", classes="card")
+                yield Card(id="host-events", classes="card")
 
     def on_mount(self) -> None:
         self.draw()
-        self._fetch()
-
-    def on_resize(self) -> None:
-        self.set_class(self.size.width >= _WIDE, "wide")
+        self.ask()
 
     def hosts(self) -> list[Host]:
         found = self.fleet.hosts.get(self.host_id)
@@ -73,31 +71,27 @@ class HostView(HostVerbs):
         if mine or self.deployment in changes.changed("operation"):
             self.draw()
 
-    def catch_up(self) -> None:
-        self.draw()
+    def gone(self) -> bool:
+        return not self.hosts()
 
-    def tick(self) -> None:
+    async def fetch(self) -> None:
+        await self.fleet.details("host", self.host_id)
         self.draw()
-
-    @work(exclusive=True, group="host-fetch")
-    async def _fetch(self) -> None:
-        try:
-            await self.fleet.details("host", self.host_id)
-        except ClientError as error:
-            self.main.toast(error.sentence, severity="warning")
-        self.draw()
+        self.past = await read_past(self.session.api, self.host_id, self.fleet.newest)
 
     def draw(self) -> None:
         if not self.is_mounted or not self.display:
             return
         hosts, now = self.hosts(), self.session.now()
         body = self.fleet.raw("host", self.host_id) or {}
-        self._card("#host-state").show(sections.state(hosts[0] if hosts else None, body, now))
+        state = sections.state(hosts[0] if hosts else None, body, now)
+        self._card("#host-state").show((*state, *self.unread()))
         self._card("#host-room").show(sections.room(self.last))
         self._card("#host-drivers").show(sections.drivers(body))
         self._card("#host-deployment").show(self._deployment())
         self._card("#host-vms").show(sections.vms(self.host_id, self.fleet))
-        self._card("#host-history").show(history(self.host_id, self.fleet, now))
+        self._card("#host-operations").show(operations(self.host_id, self.fleet, self.past, now))
+        self._card("#host-events").show(events(self.host_id, self.fleet, self.past, now))
 
     def _deployment(self) -> Lines:
         """The newest deployment; its steps and log are fetched once, then events keep them current."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qarax_tui.client.records import Operation
 from qarax_tui.messages import Reveal
 from qarax_tui.screens.confirm import Question
-from qarax_tui.screens.format import bar, duration, moment
+from qarax_tui.screens.format import bar, duration, moment, took
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.table_view import SortKey, TableView
 from qarax_tui.widgets.fleet_table import Column
@@ -86,8 +86,11 @@ class OperationsView(TableView[Operation]):
         return Cell(f"◌ {duration(left - self.session.now())} left" if left else "◌ running", "busy")
 
     def _took(self, row: Operation) -> str:
-        end = self.session.now() if row.running else row.ended_at
-        return "–" if end is None or row.started_at is None else duration(end - row.started_at)
+        if row.started_at is None:
+            return "–"
+        if row.running:
+            return duration(self.session.now() - row.started_at)
+        return "–" if row.ended_at is None else took(row.ended_at - row.started_at)
 
     def tick(self) -> None:
         running = frozenset(row.id for row in self.fleet.operations.values() if row.running)

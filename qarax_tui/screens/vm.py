@@ -13,9 +13,11 @@ from textual import work
 from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from qarax_tui.client.errors import ClientError
+from qarax_tui.client.past import read_past
 from qarax_tui.client.records import Vm
 from qarax_tui.screens import vm_sections as sections
 from qarax_tui.screens.console import ConsolePage
+from qarax_tui.screens.page import Page
 from qarax_tui.screens.samples import Samples
 from qarax_tui.screens.verbs import VmVerbs
 from qarax_tui.widgets.card import Card
@@ -26,11 +28,10 @@ if TYPE_CHECKING:
     from qarax_tui.client.changes import Changes
 
 _SAMPLE_SECONDS = 2
-_WIDE = 110
 
 
-class VmView(VmVerbs):
-    """Closed by itself only by the operator; a VM that is gone stays on the screen and says so."""
+class VmView(Page, VmVerbs):
+    """State, spec and devices beside load and what happened."""
 
     view_id = "vm"
 
@@ -39,7 +40,6 @@ class VmView(VmVerbs):
         self.vm_id = vm_id
         self.name_shown = ""
         self.placement: Mapping[str, Any] = {}
-        self.problem = ""
         self.samples = Samples()
         self.last: Vm | None = None
 
@@ -51,17 +51,15 @@ class VmView(VmVerbs):
                 yield Card(id="vm-devices", classes="card")
             with Vertical(classes="page-column"):
                 yield Card(id="vm-load", classes="card")
-                yield Card(id="vm-history", classes="card")
+                yield Card(id="vm-operations", classes="card")
+                yield Card(id="vm-events", classes="card")
                 yield Card(id="vm-placement", classes="card")
 
     def on_mount(self) -> None:
         self.draw()
-        self._fetch()
+        self.ask()
         self._sample()
         self.set_interval(_SAMPLE_SECONDS, self._sample)
-
-    def on_resize(self) -> None:
-        self.set_class(self.size.width >= _WIDE, "wide")
 
     def trail(self) -> tuple[str, ...]:
         vm = self.vm
@@ -85,23 +83,17 @@ class VmView(VmVerbs):
         if changes.reset("vm") or self.vm_id in changes.changed("vm") | changes.removed("vm"):
             self.draw()
 
-    def catch_up(self) -> None:
-        self.draw()
+    def gone(self) -> bool:
+        return self.vm is None
 
-    def tick(self) -> None:
-        self.draw()
-
-    @work(exclusive=True, group="vm-fetch")
-    async def _fetch(self) -> None:
+    async def fetch(self) -> None:
         fleet, api = self.fleet, self.session.api
-        try:
-            body = await fleet.details("vm", self.vm_id)
-            if body.get("host_id"):
-                await fleet.details("host", str(body["host_id"]))
-            self.placement = await api.placement(self.vm_id)
-        except ClientError as error:
-            self.problem = error.sentence
+        body = await fleet.details("vm", self.vm_id)
         self.draw()
+        self.past = await read_past(api, self.vm_id, fleet.newest)
+        if body.get("host_id"):
+            await fleet.details("host", str(body["host_id"]))
+        self.placement = await api.placement(self.vm_id)
 
     @work(exclusive=True, group="vm-sample")
     async def _sample(self) -> None:
@@ -121,10 +113,12 @@ class VmView(VmVerbs):
         body = self.fleet.raw("vm", self.vm_id) or {}
         now = self.session.now()
         host = self.fleet.raw("host", self.last.host_id) if self.last else None
-        self._card("#vm-state").show(sections.state(vm, body, host, self.fleet, now))
+        state = sections.state(vm, body, host, self.fleet, now)
+        self._card("#vm-state").show((*state, *self.unread()))
         self._card("#vm-spec").show(sections.spec(self.last, body, self.fleet))
         self._card("#vm-devices").show(sections.devices(body, self.fleet))
-        self._card("#vm-history").show(sections.history(self.vm_id, self.fleet, now))
+        self._card("#vm-operations").show(sections.operations(self.vm_id, self.fleet, self.past, now))
+        self._card("#vm-events").show(sections.events(self.vm_id, self.fleet, self.past, now))
         self._card("#vm-placement").show(sections.placement(self.placement))
         self._draw_load()
 

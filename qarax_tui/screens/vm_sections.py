@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
-from qarax_tui.screens.format import count, duration, moment, since, size, sparkline
+from qarax_tui.screens.format import count, moment, since, size, sparkline, took
 from qarax_tui.screens.vm_words import doing, driver_words, stands_in
 from qarax_tui.widgets.card import Line, labelled, plain, titled
 from qarax_tui.widgets.status import TONES, status_text
 
 if TYPE_CHECKING:
     from qarax_tui.client.fleet import Fleet
+    from qarax_tui.client.past import Past
     from qarax_tui.client.records import Host, Operation, Vm
     from qarax_tui.screens.samples import Samples
 
 Json = Mapping[str, Any]
 Lines = Sequence[Line]
 _TONE_STYLES = {"good": "$success", "warn": "$warning", "bad": "$error", "busy": "$accent", "dim": "$muted"}
-_HISTORY = 8
 _FITTING = 12
 
 
@@ -52,6 +52,13 @@ def state(vm: Vm | None, body: Json, host: Json | None, fleet: Fleet, now: float
     if body.get("description"):
         lines.append(labelled("About", str(body["description"])))
     return titled("State", lines)
+
+
+def unread(problem: str) -> Lines:
+    """Why what stands below may be less than there is."""
+    return (
+        [labelled("Not read", f"{problem} It is asked for again by itself.", "$warning")] if problem else []
+    )
 
 
 def _driver(vm: Vm, known: Host | None, host: Json | None) -> list[Line]:
@@ -148,27 +155,26 @@ def load(samples: Samples, vm: Vm | None) -> Lines:
     return titled("Load", lines)
 
 
-def history(vm_id: str, fleet: Fleet, now: float) -> Lines:
-    """The last operations and events of the VM, newest first."""
-    operations = [one for one in fleet.operations.values() if one.subject_id == vm_id]
-    operations.sort(key=lambda one: one.started_at or 0.0, reverse=True)
-    lines = [_operation(one, now) for one in operations[:_HISTORY]]
-    if not lines:
-        events = [one for one in reversed(fleet.events) if one.subject_id == vm_id][:_HISTORY]
-        lines = [labelled(moment(one.occurred_at, now), one.message or one.action) for one in events]
-    return titled("History", lines)
+def operations(subject_id: str, fleet: Fleet, past: Past, now: float) -> Lines:
+    """What was done to an object and what came of it, newest first."""
+    found = past.last_operations(fleet, subject_id)
+    return titled("Operations", [_operation(one, now) for one in found])
+
+
+def events(subject_id: str, fleet: Fleet, past: Past, now: float) -> Lines:
+    """What happened to an object, newest first."""
+    found = past.last_events(fleet, subject_id)
+    lines = [labelled(moment(one.occurred_at, now), one.message or one.action) for one in found]
+    return titled("Events", lines)
 
 
 def _operation(one: Operation, now: float) -> Line:
     how = one.reason or one.outcome or one.status
-    took = (
-        ""
-        if one.ended_at is None or one.started_at is None
-        else f"  {duration(one.ended_at - one.started_at)}"
-    )
+    ended = one.ended_at is not None and one.started_at is not None
+    seconds = f"  {took((one.ended_at or 0.0) - (one.started_at or 0.0))}" if ended else ""
     when = labelled(moment(one.started_at, now), "").head
     head = Content.assemble(when, (f"{one.action:<9}", "bold"))
-    return Line(head, Content.assemble((how, tone(one.status)), (took, "$muted")))
+    return Line(head, Content.assemble((how, tone(one.status)), (seconds, "$muted")))
 
 
 def placement(decision: Json) -> Lines:

@@ -173,7 +173,7 @@ class ControlPlane:
     def _list(self, noun: str) -> Any:
         async def handler(request: web.Request) -> web.Response:
             rows = list(self.resources[noun].values())
-            for name in ("name", "status", "host_id"):
+            for name in ("name", "status", "host_id", "subject_id"):
                 if name in request.query:
                     rows = [row for row in rows if row.get(name) == request.query[name]]
             return paged(request, rows)
@@ -295,7 +295,9 @@ class ControlPlane:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Accept") != "text/event-stream":
             after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 1000))
-            return web.json_response([row for row in self.events if row["sequence"] > after][:limit])
+            about = request.query.get("subject_id")
+            found = [row for row in self.events if about in {None, row["subject_id"]}]
+            return web.json_response([row for row in found if row["sequence"] > after][:limit])
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         newest = self.events[-1]["sequence"] if self.events else self.oldest_kept - 1
