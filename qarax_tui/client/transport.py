@@ -48,6 +48,8 @@ class OwnAction:
     outcome: str
     seconds: float
     request_id: str
+    name: str = ""
+    """What the body calls the thing, when it does."""
 
 
 class Transport:
@@ -101,7 +103,8 @@ class Transport:
         finally:
             curl = self.as_curl(method, path, body)
             spent = time.monotonic() - clock
-            self.actions.append(OwnAction(started, method, path, curl, outcome, spent, request_id))
+            name = safe((body or {}).get("name") or "")
+            self.actions.append(OwnAction(started, method, path, curl, outcome, spent, request_id, name))
 
     async def get_object(self, path: str) -> Json:
         """A GET whose answer is one resource."""

@@ -90,6 +90,10 @@ class Album:
         if leave:
             await desk.press("escape")
 
+    @property
+    def first(self) -> str:
+        return next(iter(self.desk.plane.resources["vm"]))
+
     async def lists(self) -> None:
         for key, view_id in ROOT_KEYS.items():
             await self.desk.press(key)
@@ -98,7 +102,13 @@ class Album:
         await self.take("orphans", leave=True)
         self.desk.app.api.actions.append(
             OwnAction(
-                NOW - 40, "POST", "/vms/1/stop", "curl -fsS -X POST http://server/vms/1/stop", "ok", 4.1, "1"
+                NOW - 40,
+                "POST",
+                f"/vms/{self.first}/stop",
+                f"curl -fsS -X POST {self.desk.plane.url}/vms/{self.first}/stop",
+                "ok",
+                4.1,
+                "1",
             )
         )
         await self.desk.press("H")

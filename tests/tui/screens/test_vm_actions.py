@@ -178,3 +178,26 @@ async def test_own_actions_are_listed_with_their_curl() -> None:
             await desk.press("H")
             await desk.until(lambda: f"/vms/{vm}/start" in desk.text())
             assert "curl" in desk.text()
+            assert "start web-1" in desk.text()
+
+
+async def test_own_actions_are_told_in_words_also_when_their_object_is_gone() -> None:
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web-1", status="created")
+        async with dashboard(plane, (80, 24)) as desk:
+            api = desk.app.api
+            host = await api.create_host({"name": "alpha"})
+            await api.update_host(host, {"status": "down"})
+            pool = await api.create_storage_pool({"name": "images"})
+            await api.create_transfer(pool, {"name": "debian"})
+            await api.create_disk(pool, {"name": "data"})
+            await api.delete_host(host)
+            await desk.press("D", "y")
+            await desk.until(lambda: not desk.app.fleet.vms and len(api.actions) == 7)
+            await desk.press("H")
+            await desk.until(lambda: "delete web-1" in desk.text())
+            for told in (
+                *("register host alpha", "change alpha", "delete alpha", "create pool images"),
+                *("transfer debian", "make disk data"),
+            ):
+                assert told in desk.text()
