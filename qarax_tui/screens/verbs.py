@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Send = Callable[["Api", str], Awaitable[object]]
 _LOUD = {"running", "paused"}
+_AWAY = "unknown"
+"""What a VM is while its host does not answer."""
 _NAMES_SHOWN = 6
 
 
@@ -65,7 +67,10 @@ class VmVerbs(View):
 
     def do_delete(self) -> None:
         vms = list(self.vms())
-        self._ask(_delete_question(vms), vms, "delete", lambda api, vm_id: api.delete_vm(vm_id))
+        away = {vm.id for vm in vms if vm.status == _AWAY}
+        self._ask(
+            _delete_question(vms), vms, "delete", lambda api, vm_id: api.delete_vm(vm_id, force=vm_id in away)
+        )
 
     def _fitting(self, action_id: str) -> list[Vm]:
         """The targets whose status allows it; the refusal for none at all was said by the main screen."""
@@ -117,8 +122,14 @@ def _delete_question(vms: Sequence[Vm]) -> Question:
     if loud:
         who = f"It is {vms[0].status}" if len(vms) == 1 else f"{len(loud)} of them are running or paused"
         lines.append(f"{who} and will be cut off hard; what the guest has not written is lost.")
+    away = [vm for vm in vms if vm.status == _AWAY]
+    if away:
+        who = "Its host does" if len(vms) == 1 else f"The hosts of {len(away)} of them do"
+        lines.append(f"{who} not answer: forgotten here now, ended there as soon as the host is back.")
     if protected := [vm for vm in vms if vm.protected]:
         lines.append(f"Protected, so it will be refused: {_list(protected)}.")
     lines.append("The VM, its console log and its claim on the host go. Disks and images stay.")
-    typed = "" if len(vms) == 1 and not loud else (vms[0].name if len(vms) == 1 else str(len(vms)))
-    return Question(f"Delete {_named(vms)}?", tuple(lines), "Delete", typed)
+    typed = vms[0].name if loud or away else ""
+    return Question(
+        f"Delete {_named(vms)}?", tuple(lines), "Delete", typed if len(vms) == 1 else str(len(vms))
+    )

@@ -65,6 +65,18 @@ async def test_deleting_a_running_vm_is_typed() -> None:
             assert desk.changes() == [("DELETE", f"/vms/{vm}")]
 
 
+async def test_a_vm_whose_host_is_away_can_be_deleted_when_its_name_is_typed() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="unknown")
+        async with dashboard(plane) as desk:
+            await desk.press("D")
+            assert "not answer: forgotten here now" in " ".join(desk.text().replace("│", " ").split())
+            await desk.press(*"web-1", "enter")
+            await desk.until(lambda: not desk.app.fleet.vms)
+            assert ("DELETE", f"/vms/{vm}") in desk.changes()
+            assert desk.app.api.actions[-1].path.endswith("?force=true")
+
+
 async def test_a_vm_that_goes_while_the_question_is_open_is_not_replaced_by_its_neighbour() -> None:
     async with ControlPlane() as plane:
         first = plane.add("vm", name="a", status="shutdown")
