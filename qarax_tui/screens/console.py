@@ -99,7 +99,7 @@ class ConsolePage(VmVerbs):
     def hint(self) -> str:
         if self.feed is None or not self.console.input_mode:
             return ""
-        back = "ctrl+] or F12 gives the keys back."
+        back = "ctrl+] or F12 leaves."
         now = self.feed.input
         if now.attached:
             return f"Every key goes to the guest. {back}"
@@ -107,7 +107,27 @@ class ConsolePage(VmVerbs):
             return f"Asking for the input: what you type waits for it. {back}"
         lost = f"{now.holder} took the input over" if now.holder else "The input was lost"
         lost = now.refused or lost
-        return f"{lost}: what you type goes nowhere. {back}"
+        return f"{lost}: typing goes nowhere. {back}"
+
+    def empty_text(self) -> str:
+        """What to say, and to do, while no line is shown."""
+        keymap, vm, feed = self.session.keymap, self.vm, self.feed
+        if self.console.filter_pattern:
+            back = keymap.shown_id("back")
+            return f"No line matches “{self.console.filter_pattern}”.\n{back} shows all lines."
+        if feed is None or feed.state != "live":
+            return feed.sentence if feed is not None and feed.sentence else "Connecting…"
+        if vm is None or vm.status in {"running", "paused"}:
+            return "The guest has written nothing yet."
+        return f"Nothing was written yet: it is {vm.status}.\n{keymap.shown_id('start')} starts it."
+
+    def announce(self) -> None:
+        self.console.empty = self.empty_text()
+        super().announce()
+
+    def announce_note(self) -> None:
+        self.console.empty = self.empty_text()
+        super().announce_note()
 
     def focus_inside(self) -> None:
         self.console.focus()

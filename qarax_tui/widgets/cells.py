@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual.strip import Strip
 
 from qarax_tui.client.sanitise import safe
+
+if TYPE_CHECKING:
+    from rich.style import Style
 
 
 class Cell(NamedTuple):
@@ -29,3 +34,12 @@ def fit(text: str, width: int, align: str = "left") -> str:
         return f"{set_cell_size(text, width - 1)}…" if width > 0 else ""
     padding = " " * (width - length)
     return padding + text if align == "right" else text + padding
+
+
+def sentence_line(sentence: str, line: int, width: int, height: int, style: Style) -> Strip:
+    """Line number `line` of a widget that shows nothing but a sentence, in its upper third."""
+    lines = sentence.split("\n")
+    first = max(0, (height - len(lines)) // 3)
+    text = lines[line - first] if first <= line < first + len(lines) else ""
+    padding = " " * max(0, (width - len(text)) // 2)
+    return Strip([Segment(fit(padding + text, width), style)], width)

@@ -1,6 +1,7 @@
-"""The painting and scrolling half of `ConsoleView`: a window onto a ring, painted once per batch.
+"""The painting half of `ConsoleView`: a window onto a ring, painted once per batch.
 
-Which lines are shown is decided in `console_window`, what they are in `client.ring`.
+Which lines are shown is decided in `console_window`, what they are in `client.ring`; moving is in
+`console_moving`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from textual.widget import Widget
 
 from qarax_tui.client.errors import ClientError
 from qarax_tui.widgets import console_messages
+from qarax_tui.widgets.cells import sentence_line
 from qarax_tui.widgets.console_painter import TIME_WIDTH, ConsolePainter, time_words
 from qarax_tui.widgets.console_window import ConsoleWindow, Row, Stretch
 
 if TYPE_CHECKING:
-    from textual import events
-    from textual.scrollbar import ScrollDown, ScrollTo, ScrollUp
     from textual.timer import Timer
 
     from qarax_tui.client.console import ConsoleFeed
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 NEAR = 200
 """So many lines from the oldest (newest) kept line on, more history is asked for."""
-WHEEL = 3
 BESIDE_SECONDS = 0.25
 """While one looks back, scroll bar and count of lines below move this often: they are not what is read."""
 
@@ -55,6 +54,7 @@ class ConsoleBase(ScrollView):
         self._loading = False
         self._beside: Timer | None = None
         self.selection: Stretch | None = None
+        self._empty = ""
 
     # --- for the screens ---------------------------------------------------------------------------------
 
@@ -107,6 +107,17 @@ class ConsoleBase(ScrollView):
     def show_times(self, show: bool) -> None:
         self._show_times = show
         self.update_window(all_rows=True)
+
+    @property
+    def empty(self) -> str:
+        """The sentence shown while there is no line."""
+        return self._empty
+
+    @empty.setter
+    def empty(self, sentence: str) -> None:
+        if sentence != self._empty:
+            self._empty = sentence
+            self.refresh()
 
     @property
     def _width(self) -> int:
@@ -205,77 +216,12 @@ class ConsoleBase(ScrollView):
         finally:
             self._loading = False
 
-    # --- moving ------------------------------------------------------------------------------------------
-
-    def action_rows(self, by: int) -> None:
-        self._scroll_rows(by)
-
-    def action_pages(self, by: int) -> None:
-        self._scroll_rows(by * max(1, self.size.height - 1))
-
-    def action_oldest(self) -> None:
-        self._to_oldest()
-
-    @work(exclusive=True, group="console-newest", exit_on_error=False)
-    async def _to_oldest(self) -> None:
-        if self.window is None or self.feed is None:
-            return
-        try:
-            await self.feed.to_oldest()
-        except ClientError as error:
-            self.post_message(self.Searched(self, error.sentence))
-        self.window.scroll_to_index(0)
-        self.window.follow = False
-        self.update_window()
-
-    def action_newest(self) -> None:
-        self._to_newest()
-
     @work(exclusive=True, group="console-newest", exit_on_error=False)
     async def _to_newest(self) -> None:
         if self.window is not None and self.feed is not None:
             await self.feed.to_live_end()
             self.window.to_end()
             self.update_window()
-
-    def action_sideways(self, by: int) -> None:
-        if not self.wrap:
-            longest = max((len(row.text) for row in self._rows), default=0)
-            self._x = max(0, min(longest - 1, self._x + by * max(1, self._width // 2)))
-            self.refresh()
-
-    def _scroll_rows(self, rows: int) -> None:
-        if self.window is not None:
-            self.window.scroll(rows)
-            self.update_window()
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        event.prevent_default()
-        self._scroll_rows(WHEEL)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        event.prevent_default()
-        self._scroll_rows(-WHEEL)
-
-    def on_scroll_to(self, event: ScrollTo) -> None:
-        """The operator drags the scroll bar."""
-        event.stop()
-        event.prevent_default()
-        if self.window is not None and event.y is not None:
-            self.window.scroll_to_index(round(event.y))
-            self.update_window()
-
-    def on_scroll_up(self, event: ScrollUp) -> None:
-        event.stop()
-        event.prevent_default()
-        self.action_pages(-1)
-
-    def on_scroll_down(self, event: ScrollDown) -> None:
-        event.stop()
-        event.prevent_default()
-        self.action_pages(1)
 
     # --- painting ----------------------------------------------------------------------------------------
 
@@ -292,6 +238,8 @@ class ConsoleBase(ScrollView):
             self._settle(self.window)
         painter = self._painter = self._painter or ConsolePainter(self)
         width = self._width
+        if not self._rows:
+            return sentence_line(self._empty, y, width, self.size.height, painter.time)
         if y >= len(self._rows) or self.feed is None:
             return Strip.blank(width, painter.plain)
         row = self._rows[y]

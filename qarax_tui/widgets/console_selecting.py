@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.cells import get_character_cell_size
 
 from qarax_tui.widgets import console_messages
-from qarax_tui.widgets.console_base import ConsoleBase
+from qarax_tui.widgets.console_moving import ConsoleMoving
 from qarax_tui.widgets.console_painter import TIME_WIDTH
 from qarax_tui.widgets.console_window import Place, Row, Stretch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textual import events
 
 
-class ConsoleSelecting(ConsoleBase):
+class ConsoleSelecting(ConsoleMoving):
     """Selects by itself: Textual's own selection knows no lines that scroll away, nor looking sideways."""
 
     ALLOW_SELECT = False

@@ -11,7 +11,7 @@
 
 Patterns are plain text or, with `regex=True`, regular expressions; capital letters make them care for case.
 Asking for a pattern or a file name is the screen's. Painting and scrolling are in `console_base`, typing in
-`console_typing`.
+`console_typing`, searching in `console_finding`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.binding import Binding
 
-from qarax_tui.client.console_search import ConsoleFilter, find_next
 from qarax_tui.client.errors import ClientError
-from qarax_tui.client.matching import Matcher
-from qarax_tui.widgets.console_typing import ConsoleTyping
+from qarax_tui.widgets.console_finding import ConsoleFinding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class ConsoleView(ConsoleTyping, can_focus=True):
+class ConsoleView(ConsoleFinding, can_focus=True):
     """One console: followed, looked back through, searched, typed into."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -66,72 +63,6 @@ class ConsoleView(ConsoleTyping, can_focus=True):
         Binding("left", "sideways(-1)", "Left", show=False),
         Binding("right", "sideways(1)", "Right", show=False),
     ]
-
-    # --- finding -----------------------------------------------------------------------------------------
-
-    def search(self, pattern: str, *, regex: bool = False, backwards: bool = False) -> None:
-        """Lights every match and goes to the nearest; PatternError when the expression is none."""
-        self.matcher = Matcher(pattern, regex=regex) if pattern else None
-        self._current = None
-        self.refresh()
-        if self.matcher is not None and self.window is not None:
-            self._go_to_match(self.window.top + (self.size.height if backwards else -1), backwards)
-
-    def next_match(self) -> None:
-        """To the nearest match below."""
-        self._search_again(backwards=False)
-
-    def previous_match(self) -> None:
-        """To the nearest match above."""
-        self._search_again(backwards=True)
-
-    def _search_again(self, *, backwards: bool) -> None:
-        if self.matcher is None or self.window is None:
-            self.post_message(self.Searched(self, "Nothing was searched for yet; / asks for a pattern."))
-            return
-        outside = self._current is None or all(row.line.number != self._current for row in self._rows)
-        start = self.window.top - 1 if outside else self._current
-        self._go_to_match(start or 0, backwards)
-
-    @work(exclusive=True, group="console-search", exit_on_error=False)
-    async def _go_to_match(self, start: int, backwards: bool) -> None:
-        matcher, window = self.matcher, self.window
-        if matcher is None or window is None:
-            return
-        found = await find_next(window.ring, matcher, start, backwards=backwards)
-        while found is not None and not window.shows(found):
-            found = await find_next(window.ring, matcher, found, backwards=backwards)
-        if found is None:
-            where = "above" if backwards else "below"
-            self.post_message(self.Searched(self, f"No more “{matcher.pattern}” {where} in what is loaded."))
-            return
-        self._current = found
-        window.show(found)
-        self.update_window(all_rows=True)
-
-    def set_filter(self, pattern: str, *, context: int = 0, regex: bool = False) -> None:
-        """Shows only matching lines and so many around each; PatternError as above."""
-        if self.window is None:
-            return
-        if not pattern:
-            self.window.filter = None
-            self.update_window(all_rows=True)
-            return
-        matcher = Matcher(pattern, regex=regex)
-        self._apply_filter(ConsoleFilter(self.window.ring, matcher, context))
-
-    @work(exclusive=True, group="console-filter", exit_on_error=False)
-    async def _apply_filter(self, chosen: ConsoleFilter) -> None:
-        await chosen.scan()
-        if self.window is not None:
-            self.window.filter = chosen
-            self.update_window(all_rows=True)
-
-    @property
-    def filter_pattern(self) -> str:
-        """The pattern of the filter in force, or ""."""
-        chosen = self.window.filter if self.window else None
-        return chosen.matcher.pattern if chosen else ""
 
     # --- saving ------------------------------------------------------------------------------------------
 

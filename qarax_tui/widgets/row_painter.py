@@ -54,15 +54,6 @@ def row_line(
     return _line(runs, width, base, sign)
 
 
-def empty_line(sentence: str, line: int, width: int, height: int, palette: Palette) -> Strip:
-    """Line number `line` of an empty table: its sentence stands in the upper third."""
-    lines = sentence.split("\n")
-    first = max(0, (height - len(lines)) // 3)
-    text = lines[line - first] if first <= line < first + len(lines) else ""
-    padding = " " * max(0, (width - len(text)) // 2)
-    return Strip([Segment(fit(padding + text, width), palette.empty)], width)
-
-
 def _label(column: Column, sort: tuple[str, bool], wide: int) -> str:
     key, label = column.key, column.label
     if key != sort[0]:

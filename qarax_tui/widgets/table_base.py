@@ -14,10 +14,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from qarax_tui.widgets import table_messages
-from qarax_tui.widgets.cells import Cell, as_cell
+from qarax_tui.widgets.cells import Cell, as_cell, sentence_line
 from qarax_tui.widgets.columns import Column, Placed, place
 from qarax_tui.widgets.palette import Palette
-from qarax_tui.widgets.row_painter import PREFIX, empty_line, header_line, row_line
+from qarax_tui.widgets.row_painter import PREFIX, header_line, row_line
 from qarax_tui.widgets.selection import Selection
 
 HEADER = 1
@@ -191,7 +191,7 @@ class TableBase(ScrollView):
         if y < HEADER:
             return header_line(self._placed, self._sort, width, palette)
         if not self.rows:
-            return empty_line(self._empty, y - HEADER, width, self._body_height, palette)
+            return sentence_line(self._empty, y - HEADER, width, self._body_height, palette.empty)
         if at >= len(self.rows):
             return Strip.blank(width, palette.plain)
         row = self.rows[at]

@@ -75,7 +75,9 @@ async def test_what_is_typed_for_the_guest_never_becomes_a_key_of_the_dashboard(
             await desk.press("c", "i")
             await desk.until(lambda: "Every key goes to the guest" in desk.text())
             await plane.kill()
-            await desk.until(lambda: "The input was lost: what you type goes nowhere." in desk.text())
+            await desk.until(
+                lambda: "The input was lost: typing goes nowhere. ctrl+] or F12 leaves." in desk.text()
+            )
             await plane.revive()
             await desk.until(lambda: desk.app.fleet.connection.state == "live")
             await desk.press(*"ps", "x", "enter", "D")
@@ -113,13 +115,32 @@ async def test_the_input_another_one_holds_is_taken_over_only_when_told_to() -> 
             await desk.press("c", "i")
             await desk.until(lambda: "Take over the input of db-1?" in desk.text())
             await desk.press("n", "p", "x")
-            await desk.until(lambda: "ann types into this console: what you type goes now" in desk.text())
+            await desk.until(lambda: "ann types into this console: typing goes nowhere" in desk.text())
             assert console.holder == "ann"
             await desk.press("f12", "i", "y")
             await desk.until(lambda: "Every key goes to the guest" in desk.text())
             await desk.press("p")
             await desk.until(lambda: bytes(console.received) == b"p")
             assert desk.changes() == []
+
+
+async def test_an_empty_console_says_why_and_what_to_do() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web", status="created")
+        async with dashboard(plane) as desk:
+            await desk.press("c")
+            await desk.until(lambda: "Nothing was written yet: it is created." in desk.text())
+            assert "s starts it." in desk.text()
+            plane.change("vm", vm, status="running")
+            await desk.until(lambda: "The guest has written nothing yet." in desk.text())
+            plane.console(vm).write(b"hay\r\n")
+            await desk.until(lambda: "hay" in desk.text())
+            await desk.press("ampersand")
+            await desk.type("needle")
+            await desk.press("enter")
+            await desk.until(lambda: "No line matches “needle”." in desk.text())
+            await desk.press("escape")
+            await desk.until(lambda: "hay" in desk.text())
 
 
 async def test_a_search_that_found_nothing_is_said_until_one_finds_something() -> None:
