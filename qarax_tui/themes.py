@@ -23,6 +23,18 @@ def _statuses(running: str, paused: str, quiet: str, unknown: str) -> dict[str, 
     }
 
 
+def _bars(trough: str, thumb: str, held: str) -> dict[str, str]:
+    """Scroll bars that are part of the background, with a thumb that can be seen."""
+    troughs = ("", "-hover", "-active")
+    return {
+        **{f"scrollbar-background{state}": trough for state in troughs},
+        "scrollbar-corner-color": trough,
+        "scrollbar": thumb,
+        "scrollbar-hover": held,
+        "scrollbar-active": held,
+    }
+
+
 DARK: Final = Theme(
     name="qarax-dark",
     primary="#7aa2d6",
@@ -36,6 +48,7 @@ DARK: Final = Theme(
     surface="#151a23",
     panel="#1d2430",
     variables=_statuses("#84bd7f", "#e0b268", "#78849a", "#d490c9")
+    | _bars("#10141b", "#39465a", "#56657d")
     | {"cursor": "#2a3a52", "marked": "#2b2f24", "block-cursor-text-style": "none"},
 )
 
@@ -53,6 +66,7 @@ LIGHT: Final = Theme(
     panel="#e8e9e3",
     dark=False,
     variables=_statuses("#22743c", "#8f5b00", "#667080", "#8b3a80")
+    | _bars("#fbfbf8", "#c3c8d0", "#7d8898")
     | {"cursor": "#cfe0f5", "marked": "#eeeacb", "block-cursor-text-style": "none"},
 )
 
@@ -69,6 +83,7 @@ COLOUR_BLIND: Final = Theme(
     surface="#151a23",
     panel="#1d2430",
     variables=_statuses("#56b4e9", "#f0e442", "#8791a3", "#cc79a7")
+    | _bars("#10141b", "#3b4654", "#5d6b7d")
     | {"cursor": "#23405a", "marked": "#35331d", "block-cursor-text-style": "none"},
 )
 
@@ -87,6 +102,7 @@ SIXTEEN: Final = Theme(
     panel="ansi_default",
     boost="ansi_default",
     variables=_statuses("ansi_green", "ansi_yellow", "ansi_bright_black", "ansi_magenta")
+    | _bars("ansi_default", "ansi_bright_black", "ansi_blue")
     | {
         "cursor": "ansi_blue",
         "marked": "ansi_default",

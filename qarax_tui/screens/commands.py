@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from qarax_tui.keys import ACTIONS, BY_ID, ROOT_VIEWS
 from qarax_tui.screens.prompt import Asking
 from qarax_tui.screens.table_view import TableView
-from qarax_tui.themes import THEMES
+from qarax_tui.themes import STATUSES, THEMES
 
 if TYPE_CHECKING:
     from qarax_tui.screens.main import MainScreen
@@ -28,6 +28,11 @@ def completions(main: MainScreen) -> tuple[str, ...]:
         *here,
         *(f"theme {theme.name.removeprefix('qarax-')}" for theme in THEMES),
         *(f"sort {column}" for column in columns),
+        *(f"vms status={status}" for status in STATUSES),
+        *(
+            f"vms host={name}"
+            for name in sorted(host.name for host in main.session.fleet.hosts.values())[:500]
+        ),
         *(f"vm {name}" for name in sorted(vm.name for vm in main.session.fleet.vms.values())[:500]),
     )
 

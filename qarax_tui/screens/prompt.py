@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
+_ROOM = 24
+"""Whoever has typed more than this needs the line more than its hint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """What a prompt is for. `typed` hears every change and may answer with a complaint; `entered` ends it."""
@@ -75,7 +79,8 @@ class Prompt(Guarded, Horizontal):
         event.stop()
         if self.asking is not None:
             complaint = self.asking.typed(event.value)
-            self._hint(complaint or self.asking.hint, bad=bool(complaint))
+            hint = self.asking.hint if len(event.value) <= _ROOM else ""
+            self._hint(complaint or hint, bad=bool(complaint))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -208,7 +208,8 @@ class TableBase(ScrollView):
 
     def _lay_out(self) -> None:
         self._laid_out = self._width
-        self._placed = place(self.columns, self._width, PREFIX, self._shift)
+        gap = int(self.show_vertical_scrollbar)  # figures do not touch the bar
+        self._placed = place(self.columns, self._width - gap, PREFIX, self._shift)
         self._cells.clear()
         self._fit_scroll_bar()
         self.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
 from qarax_tui.keys import ROOT_VIEWS
 from qarax_tui.screens.help import Help
@@ -98,6 +99,29 @@ async def test_commands_go_places(typed: str, view_id: str) -> None:
             await desk.type(typed)
             await desk.press("enter")
             await desk.until(lambda: desk.main.view.view_id == view_id)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("ho", "hosts"),
+        ("vms st", "vms status=running"),
+        ("vms host=b", "vms host=beta"),
+        ("vm web-", "vm web-2"),
+        ("theme l", "theme light"),
+        ("sort me", "sort memory"),
+    ],
+)
+async def test_tab_completes_a_command(typed: str, completed: str) -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await desk.press("colon")
+            line = desk.main.query_one("#prompt-input", Input)
+            await desk.type(typed)
+            await desk.until(lambda: line._suggestion == completed)
+            await desk.press("tab")
+            assert line.value == completed
 
 
 async def test_an_unknown_command_is_said_and_keeps_the_line() -> None:

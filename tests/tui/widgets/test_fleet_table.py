@@ -183,6 +183,15 @@ async def test_the_scroll_bar_comes_and_goes_without_leaving_traces() -> None:
         assert app.table.render_line(1).cell_length == full
 
 
+async def test_figures_do_not_touch_the_scroll_bar() -> None:
+    app = TableApp(100)
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        last = app.table._placed[-1]
+        assert app.table.show_vertical_scrollbar
+        assert last.x + last.width < app.table.scrollable_content_region.width
+
+
 async def test_hostile_names_are_neither_markup_nor_control() -> None:
     app = TableApp()
     for number, name in enumerate(["[/]", "[bold red]x[/bold red]", "a\x1b[2Jb\nc", "\u202eevil", "😀" * 30]):
