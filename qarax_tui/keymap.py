@@ -89,8 +89,8 @@ def _overlay(path: Path, wanted: dict[object, object]) -> Keymap:
         loser, winner, key = clash
         del keys[loser.id]
         problems.append(
-            f"{path}: {key} is already {winner.label} ({winner.id}) where {loser.id} works; {loser.id} "
-            f"keeps its default key."
+            f"{path}: {_SHOWN.get(key, key)} is already {winner.label} ({winner.id}) where {loser.id} works; "
+            f"{loser.id} keeps its default key."
         )
     return Keymap(keys, tuple(problems))
 

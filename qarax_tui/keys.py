@@ -130,7 +130,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "follow_events", "f", "Follow", "Stay at the newest event", footer=14),
     _console("attach", "i", "Input", "Type into the guest; ctrl+] ends it", changes=True, footer=11),
     _console("follow", "f", "Follow", "Jump to the end and stay there", footer=12),
-    _console("search", "slash", "Search", "Find text; n and N go on", footer=13),
+    _console("search", "slash", "Search", "Find text or /regex/", footer=13),
     _console("next_match", "n", "Next", "Next match"),
     _console("previous_match", "N", "Previous", "Previous match"),
     _console("only_matching", "ampersand", "Only", "Only matching lines", footer=14),

@@ -57,7 +57,7 @@ class BootSourcesView(TableView[BootSource]):
     def columns(self) -> Sequence[Column]:
         return (
             Column("name", "Name", lambda row: row.name, width=16, grow=2),
-            Column("used_by", "Used by", self._used_by, width=8, align="right"),
+            Column("used_by", "Used by", self._used_by, width=10, align="right"),
             Column("kernel", "Kernel", lambda row: self._object(row.kernel_image_id), width=16, grow=1),
             Column(
                 "initrd",

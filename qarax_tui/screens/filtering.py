@@ -43,7 +43,7 @@ def _test(word: str, columns: frozenset[str]) -> Test:
     if equals and name.lower() in columns:
         return _column(name.lower(), value.lower())
     if equals and re.fullmatch(r"[A-Za-z_]+", name) and columns:
-        raise ValueError(f"{name}= is no column here; there are {', '.join(sorted(columns))}.")
+        raise ValueError(f"no column {name:.12}; here: {' '.join(sorted(columns))}")
     wanted = word.lower()
     return lambda haystack, _: wanted in haystack
 

@@ -5,7 +5,7 @@ A form is a list of `Field`s and a `submit` coroutine; the create, register and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -192,14 +192,18 @@ class Form(Dialog[Any]):
 
     def show_refusal(self, error: ApiError) -> None:
         """The server's sentences, each beneath its field; the focus stays where it is."""
-        unplaced = dict(error.errors)
-        for row in self.rows():
-            sentences = unplaced.pop(row.field.name, None)
-            if sentences:
-                row.show_problem(" ".join(sentences))
-        rest = [f"{name}: {' '.join(sentences)}" for name, sentences in unplaced.items()]
-        placed = len(rest) < len(error.errors)
-        message = " ".join(rest) if placed else " ".join([error.sentence, *rest])
+        rows = {row.field.name: row for row in self.rows()}
+        beneath: dict[str, list[str]] = {}
+        rest: list[str] = []
+        for path, sentences in error.errors.items():
+            name = _field_of(path, rows)
+            if name:
+                beneath.setdefault(name, []).extend(sentences)
+            else:
+                rest.append(f"{path}: {' '.join(sentences)}")
+        for name, told in beneath.items():
+            rows[name].show_problem(" ".join(told))
+        message = " ".join(rest) if beneath or rest else error.sentence
         self.query_one("#form-error", Static).update(Content(message))
 
     def _focus_first_problem(self) -> None:
@@ -207,3 +211,9 @@ class Form(Dialog[Any]):
             if row.problem:
                 row.query_one("Input, Select, Ticks").focus()
                 return
+
+
+def _field_of(path: str, names: Container[str]) -> str:
+    """The form's field for an error at `config.path` or `networks.0.tap`; empty when it has none."""
+    parts = path.split(".")
+    return next((part for part in (path, parts[-1], parts[0]) if part in names), "")

@@ -89,7 +89,9 @@ class HostView(Page, HostVerbs):
         self._card("#host-room").show(sections.room(self.last))
         self._card("#host-drivers").show(sections.drivers(body))
         self._card("#host-deployment").show(self._deployment())
-        self._card("#host-vms").show(sections.vms(self.host_id, self.fleet))
+        self._card("#host-vms").show(
+            sections.vms(self.host_id, self.fleet, self.session.keymap.shown_id("open_host"))
+        )
         self._card("#host-operations").show(operations(self.host_id, self.fleet, self.past, now))
         self._card("#host-events").show(events(self.host_id, self.fleet, self.past, now))
 

@@ -82,8 +82,8 @@ def drivers(body: Mapping[str, Any]) -> Lines:
     return titled("Hypervisors", lines)
 
 
-def vms(host_id: str, fleet: Fleet) -> Lines:
-    """How many there are in which status, and the first of them."""
+def vms(host_id: str, fleet: Fleet, key: str) -> Lines:
+    """How many there are in which status, and the first of them; `key` shows them all."""
     here = sorted((vm for vm in fleet.vms.values() if vm.host_id == host_id), key=lambda vm: natural(vm.name))
     if not here:
         return titled("VMs", [plain("None.", "$muted")])
@@ -97,5 +97,5 @@ def vms(host_id: str, fleet: Fleet) -> Lines:
         for vm in here[:_VMS_SHOWN]
     ]
     if len(here) > _VMS_SHOWN:
-        lines.append(plain(f"and {len(here) - _VMS_SHOWN} more; v shows all", "$muted"))
+        lines.append(plain(f"and {len(here) - _VMS_SHOWN} more; {key} shows all", "$muted"))
     return titled("VMs", lines)

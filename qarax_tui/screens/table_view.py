@@ -41,7 +41,7 @@ class TableView(View, Generic[Row]):
     enter: ClassVar[str] = ""
     """The action of Enter and double click."""
     singular: ClassVar[str] = "row"
-    empty: ClassVar[str] = ""
+    empty: str = ""
     """What to do when there is no row; `{create}` stands for the key of that action."""
     first_sort: ClassVar[tuple[str, bool]] = ("name", False)
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from qarax_tui.client.changes import Changes
 
 
-NO_HOST = "No VM yet, and no host is up to run one.\n\n2 shows the hosts: n registers one, u takes it up."
+NO_HOST = (
+    "No VM yet, and no host is up to run one.\n\n"
+    "{hosts} shows the hosts: {register} registers one, {up} takes it up."
+)
 
 
 class VmsView(VmVerbs, TableView[Vm]):
@@ -98,6 +101,7 @@ class VmsView(VmVerbs, TableView[Vm]):
         super().take(changes)
         if hosts := changes.changed("host"):
             vms = self.fleet.vms
+            self.table.empty = self.empty_text()
             self.table.update_shown(lambda row: row in vms and vms[row].host_id in hosts)
 
     def tick(self) -> None:
@@ -105,10 +109,9 @@ class VmsView(VmVerbs, TableView[Vm]):
         self.table.update_shown()
 
     def empty_text(self) -> str:
-        text = super().empty_text()
-        if text == self.empty and not any(host.status == "up" for host in self.fleet.hosts.values()):
-            return NO_HOST
-        return text
+        up = any(host.status == "up" for host in self.fleet.hosts.values())
+        self.empty = VmsView.empty if up else NO_HOST
+        return super().empty_text()
 
     def do_details(self) -> None:
         vm = self.current()

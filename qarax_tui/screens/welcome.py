@@ -16,9 +16,9 @@ from qarax_tui.screens.dialog import Dialog
 
 _FIRST = (
     ("create", "create a VM; a small Linux to boot is offered first"),
-    ("start", "start the VM under the cursor, x stops it"),
+    ("start", "start the VM under the cursor, {stop} stops it"),
     ("console", "its console, live"),
-    ("filter", "narrow the list; space marks rows for bulk actions"),
+    ("filter", "narrow the list; {mark} marks rows for bulk actions"),
     ("command", "type a command, tab completes"),
     ("help", "all keys of the place you are in"),
 )
@@ -39,6 +39,6 @@ class Welcome(Dialog[None]):
             yield Static("Virtual machines on a fleet of hosts, live. Every key is shown at the bottom.\n")
             for action_id, text in _FIRST:
                 key = self.keymap.shown(BY_ID[action_id])
-                yield Static(Content.assemble((f" {key:>3}  ", "bold $accent"), text))
+                yield Static(Content.assemble((f" {key:>3}  ", "bold $accent"), self.keymap.fill(text)))
             yield Static("\nWhat can hurt asks first. Quitting leaves the VMs running.")
             yield Static(Content.styled("enter goes on", "$muted"), classes="welcome-end")

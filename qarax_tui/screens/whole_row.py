@@ -41,4 +41,4 @@ class WholeRow(Dialog[None]):
             with VerticalScroll():
                 for label, text in self.lines[1:]:
                     yield Static(Content.styled(label, "$muted"), classes="dialog-line")
-                    yield Static(Content(f"  {text or '–'}"), classes="dialog-line")
+                    yield Static(Content(text or "–"), classes="dialog-line indented")

@@ -23,6 +23,7 @@ from qarax_tui.screens.own_actions import OwnActionsView
 from qarax_tui.screens.roots import ROOTS
 from qarax_tui.screens.view import View
 from qarax_tui.screens.vm import VmView
+from qarax_tui.screens.welcome import Welcome
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import dashboard
 
@@ -102,6 +103,7 @@ def test_no_key_file_is_no_problem(tmp_path: Path) -> None:
         ("stop: SEMICOLON\n", "SEMICOLON is no key"),
         ("stop: f2,j\n", "j moves in lists"),
         ("start: x\nstop: s\npause: s\n", "s is already Pause"),
+        ("stop: '?'\n", ": ? is already Help"),
         ("- stop\n", "expected lines"),
         ("stop: [\n", "not read"),
     ],
@@ -131,13 +133,31 @@ def test_whatever_was_refused_no_key_does_two_things(tmp_path: Path, text: str) 
 async def test_sentences_and_dialogs_name_and_take_the_operators_own_keys(tmp_path: Path) -> None:
     keys = _load(tmp_path, "create: f2\nregister: f3\nhelp: f10\n")
     async with ControlPlane() as plane, dashboard(plane, keymap=keys) as desk:
-        assert "f2 creates one.  f10 shows all keys." in desk.text()
+        plane.add("host", name="alpha", status="up")
+        await desk.until(lambda: "f2 creates one.  f10 shows all keys." in desk.text())
+        plane.remove("host", next(iter(plane.resources["host"])))
         await desk.press("2")
-        assert "f3 registers one" in desk.text()
+        await desk.until(lambda: "f3 registers one" in desk.text())
         await desk.press("f10")
         assert "Keys here" in desk.text()
         await desk.press("f10")
         assert desk.screen is desk.main
+
+
+async def test_the_first_sentences_name_the_operators_own_keys(tmp_path: Path) -> None:
+    keys = _load(tmp_path, "stop: f4\nmark: f5\nhosts: f6\nregister: f7\nup: f8\nopen_host: f9\n")
+    async with ControlPlane() as plane, dashboard(plane, (120, 40), keymap=keys) as desk:
+        assert "f6 shows the hosts: f7 registers one, f8 takes it up." in desk.text()
+        await desk.app.push_screen(Welcome(keys))
+        assert "f4 stops it" in desk.text()
+        assert "f5 marks rows" in desk.text()
+        await desk.press("enter")
+        host = plane.add("host", name="alpha", status="up")
+        for number in range(20):
+            plane.add("vm", name=f"vm-{number}", host_id=host)
+        await desk.until(lambda: "20 VMs" in desk.text())
+        await desk.press("f6", "enter")
+        await desk.until(lambda: "and 8 more; f9 shows all" in desk.text())
 
 
 def test_two_actions_may_trade_their_keys(tmp_path: Path) -> None:

@@ -94,6 +94,20 @@ async def test_a_pool_is_made_and_a_transfer_into_it_started() -> None:
         assert "debian.raw" in desk.text()
 
 
+async def test_an_error_inside_a_field_stands_beneath_it_once() -> None:
+    said = "/etc/passwd is not inside /srv/images"
+    async with ControlPlane() as plane, dashboard(plane) as desk:
+        plane.refuse("POST", "/storage-pools", 422, {"message": said, "errors": {"config.path": [said]}})
+        await open_view(desk, "storage")
+        await desk.press("n")
+        await fill(desk, name="images", path="/etc/passwd")
+        await desk.press("ctrl+s")
+        await desk.until(lambda: said in desk.text())
+        assert desk.text().count(said) == 1
+        assert isinstance(desk.screen.focused, Input)
+        assert desk.screen.focused.value == "/etc/passwd"
+
+
 async def test_a_transfer_shows_its_progress() -> None:
     async with ControlPlane() as plane:
         furnish(plane)
@@ -169,6 +183,8 @@ async def test_a_reason_too_long_for_its_column_can_be_read_whole(key: str) -> N
             await desk.press("g", key)
             shown = " ".join(desk.text().replace("│", " ").split())
             assert reason in shown
+            second = next(line for line in desk.text().split("\n") if "have it in /etc/fstab" in line)
+            assert second.split("│")[1].startswith("    ")  # as far in as the first line of the reason
             await desk.press(key)
             assert desk.screen is desk.main
 

@@ -70,7 +70,9 @@ def test_filters(text: str, kept: bool) -> None:
     assert parse(text, COLUMNS).keeps(*ROW) is kept
 
 
-@pytest.mark.parametrize(("text", "said"), [("/(/", "missing"), ("colour=red", "no column here")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("/(/", "missing"), ("colour=red", "no column colour; here: host")]
+)
 def test_a_filter_that_means_nothing_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse(text, COLUMNS)
