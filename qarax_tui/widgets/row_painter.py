@@ -1,6 +1,7 @@
 """Lines of a `FleetTable`: cells in their columns become one strip, a segment per cell.
 
-A segment per cell is what lets the compositor write a single changed cell to the terminal.
+A segment per cell, the blanks behind it included, is what lets the compositor write a single changed cell to
+the terminal, and a whole row in few bytes.
 """
 
 from __future__ import annotations
@@ -64,11 +65,8 @@ def _label(column: Column, sort: tuple[str, bool], wide: int) -> str:
 
 def _line(runs: Sequence[Run], width: int, base: Style, sign: str) -> Strip:
     segments, at = [Segment(fit(sign, min(PREFIX, width)), base)], PREFIX
-    for x, wide, text, style in runs:
-        if x > at:
-            segments.append(Segment(" " * (x - at), base))
-        segments.append(Segment(text, style))
-        at = x + wide
-    if at < width:
-        segments.append(Segment(" " * (width - at), base))
+    ends = [*(x for x, *_ in runs[1:]), max(width, PREFIX)]
+    for (x, wide, text, style), end in zip(runs, ends, strict=True):
+        at = max(end, x + wide)
+        segments.append(Segment(text + " " * (at - x - wide), style))
     return Strip(segments, max(at, width)).crop(0, width)

@@ -11,7 +11,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +31,7 @@ class Terminal:
         size: tuple[int, int] = (100, 30),
         term: str = "",
         command: Sequence[str] = DASHBOARD,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.raw = bytearray()
         self._told_all = False
@@ -45,6 +46,7 @@ class Terminal:
             "XDG_STATE_HOME": str(folder / "state"),
             "TERM": term or "xterm-256color",
             "COLORTERM": "truecolor",
+            **(environment or {}),
         }
         self._environment.pop("QARAX_SERVER", None)
 
@@ -103,6 +105,13 @@ class Terminal:
 
     async def shows(self, text: str, seconds: float = 30.0) -> float:
         return await self.until(lambda: text in self.text, seconds)
+
+    async def quiet(self, seconds: float = 0.3) -> None:
+        """Nothing was written for so long."""
+        written = -1
+        while written != len(self.raw):
+            written = len(self.raw)
+            await asyncio.sleep(seconds)
 
     async def ends(self) -> None:
         """It has ended, and what it wrote last has been read."""

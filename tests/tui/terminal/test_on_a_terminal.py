@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from tests.tui.terminal.desk import assert_only_own_bytes, dashboard, under_curs
 from tests.tui.terminal.pty_screen import Terminal
 
 ROOT = Path(__file__).parents[3]
+COLOUR = re.compile(rb"[34]8;2;(\d+);(\d+);(\d+)")
 HOSTILE = (
     *("\x1b[31337m", "\x1b]52;c;UFdORUQ=\x07", "\x1b]0;PWNED\x07", "\x1bP31337q\x1b\\", "\x9b31337m"),
     *("\x1b[6n", "\x1bc", "\x1b[?1049l", "\u202e", "\u2066", "\x07", "\x0e", "\r", "\x08", "\x7f", "\ud800"),
@@ -173,3 +175,36 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
             await terminal.ends()
             assert b"Traceback" not in terminal.raw
             assert b"\x1b[?1049l" in terminal.raw
+
+
+async def test_a_move_of_the_cursor_is_cheap_over_ssh(tmp_path: Path) -> None:
+    """Two kilobytes at most in the widest list; one that scrolls writes every line."""
+    async with ControlPlane(heartbeat=60) as plane:
+        for number in range(100):
+            plane.add("vm", name=f"vm-{number:03}", status="running")
+        async with dashboard(tmp_path, plane, size=(160, 50)) as terminal:
+            await welcomed(terminal)
+            await terminal.until(lambda: under_cursor(terminal) == "vm-000")
+            await pressed(terminal, "j")
+            costs = []
+            for key in ("j", "k", " ", "k", "\x1b[6~"):
+                written = len(terminal.raw)
+                await pressed(terminal, key)
+                await terminal.quiet()
+                costs.append(len(terminal.raw) - written)
+            *moves, page = costs
+            assert max(moves) <= 2_048
+            assert page <= 32 * 1_024
+
+
+async def test_without_colours_it_writes_only_greys(tmp_path: Path) -> None:
+    async with ControlPlane() as plane:
+        for number, status in enumerate(("running", "paused", "unknown", "shutdown")):
+            plane.add("vm", name=f"vm-{number}", status=status)
+        async with dashboard(tmp_path, plane, environment={"NO_COLOR": "1"}) as terminal:
+            await welcomed(terminal)
+            terminal.press(" xy")
+            await terminal.shows("vm-3")
+            colours = set(COLOUR.findall(bytes(terminal.raw)))
+        assert colours
+        assert {(red, green, blue) for red, green, blue in colours if not red == green == blue} == set()
