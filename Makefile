@@ -9,6 +9,7 @@ BIN := .venv/bin
 PLACE := $(if $(STATE_DIR),--state-dir $(STATE_DIR))
 QEMU := qemu-system-x86_64=qemu-system-x86
 SSHD := sshd=openssh-server sudo=sudo
+TMUX := tmux=tmux
 # Several workers pay off only where there are cores for them.
 WORKERS ?= 2
 SHORT := not faults and not fuzzing
@@ -29,7 +30,7 @@ demo: setup ## the README's API walkthrough, with real requests and a real guest
 	@$(BIN)/python hack/demo.py $(PLACE)
 
 test: ## the tests, with real guests in them
-	@hack/setup.sh $(QEMU) $(SSHD)
+	@hack/setup.sh $(QEMU) $(SSHD) $(TMUX)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "$(SHORT)" || { \
 	    echo 'make test: what failed beside others runs once more, alone; a test that needs this wants mending'; \
 	    $(BIN)/pytest -m "$(SHORT)" --last-failed --last-failed-no-failures none; }
