@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from qarax_tui.client.changes import Changes
+    from qarax_tui.screens.session import Session
 
 _CONTEXT_LINES = 2
+_BETWEEN_SECONDS = 0.004
 _SAID_SECONDS = 6
 
 
@@ -36,6 +40,8 @@ class ConsolePage(VmVerbs):
     """Owns the feed: opened with the view, stopped with it."""
 
     view_id = "console"
+    patience = 0.08
+    """So many seconds at most the view beneath stays while the first lines come."""
 
     def __init__(self, vm_id: str) -> None:
         super().__init__()
@@ -45,10 +51,19 @@ class ConsolePage(VmVerbs):
         self.console = ConsoleView(id="console")
         self.feed: ConsoleFeed | None = None
 
-    async def on_compose(self) -> None:
-        """The server answers while the view is made."""
-        self.feed = ConsoleFeed(self.session.api, self.vm_id)
+    async def begin(self, session: Session) -> None:
+        self.feed = ConsoleFeed(session.api, self.vm_id)
         await self.feed.start()
+
+    async def ready(self) -> None:
+        """Until the last lines are there: some came, and no more follow them."""
+        feed, seen = self.feed, -1
+        until = time.monotonic() + self.patience
+        while feed is not None and feed.state not in {"away", "gone"} and time.monotonic() < until:
+            if feed.ring.size == seen > 0:
+                break
+            seen = feed.ring.size
+            await asyncio.sleep(_BETWEEN_SECONDS)
 
     def compose(self) -> ComposeResult:
         yield self.console

@@ -113,8 +113,10 @@ class MainScreen(Guarded, Screen[None]):
 
     async def push(self, view: View) -> None:
         """Open a view on top of this one."""
+        await view.begin(self.session)
         with self.app.batch_update():  # the two are never laid out beside each other
             await self.query_one("#views").mount(view)
+            await view.ready()
             self.view.display = False
             self.stack.append(view)
             self._bring_up(view)

@@ -55,6 +55,12 @@ class View(Guarded, Vertical):
     def fleet(self) -> Fleet:
         return self.session.fleet
 
+    async def begin(self, session: Session) -> None:
+        """It will be opened: ask for what it shows first."""
+
+    async def ready(self) -> None:
+        """It is there but not painted: wait a moment for what it shows first, instead of painting twice."""
+
     def trail(self) -> tuple[str, ...]:
         """This view's breadcrumbs."""
         raise NotImplementedError

@@ -117,7 +117,8 @@ class ConsoleBase(ScrollView):
     def empty(self, sentence: str) -> None:
         if sentence != self._empty:
             self._empty = sentence
-            self.refresh()
+            if not self._rows:
+                self.refresh()
 
     @property
     def _width(self) -> int:
@@ -183,6 +184,12 @@ class ConsoleBase(ScrollView):
             self.set_reactive(Widget.virtual_size, size)
             self._scroll_update(size)
         self.scroll_to(y=window.index, animate=False, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """The bar moves; what is painted is the window's, and has been where it differs."""
+        del old_value
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = new_value
 
     def _tell(self) -> None:
         now = (self.follow, 0 if self.follow else self.behind)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from textual.strip import Strip
 from textual.widgets import Input
 
 from qarax_tui.keys import ROOT_VIEWS
+from qarax_tui.screens.console import ConsolePage
 from qarax_tui.screens.help import Help
 from qarax_tui.screens.table_view import TableView
+from qarax_tui.widgets.console_view import ConsoleView
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import dashboard
 from tests.tui.screens.world import furnish
@@ -46,6 +49,30 @@ async def test_details_and_console_stack_up_and_esc_goes_back() -> None:
             await desk.until(lambda: desk.main.view.view_id == "vm")
             await desk.press("backspace")
             await desk.until(lambda: desk.main.view.view_id == "vms")
+
+
+async def test_a_console_is_painted_for_the_first_time_with_its_last_lines() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web", status="running")
+        plane.console(vm).write(b"".join(b"line %03d\r\n" % number for number in range(300)))
+        async with dashboard(plane) as desk:
+            painted: list[str] = []
+            paint = ConsoleView.render_line
+
+            class Watched(ConsoleView):
+                def render_line(self, y: int) -> Strip:
+                    strip = paint(self, y)
+                    painted.append(strip.text)
+                    return strip
+
+            plane.delay = 0.1
+            page = ConsolePage(vm)
+            page.patience = 10
+            page.console = Watched(id="console")
+            await desk.main.push(page)
+            await desk.until(lambda: "line 299" in desk.text())
+            first = painted[: page.console.size.height]
+            assert any("line 299" in text for text in first)
 
 
 async def test_the_cursor_stays_on_its_vm_while_others_come_and_go() -> None:
