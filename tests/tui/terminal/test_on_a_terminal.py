@@ -184,8 +184,9 @@ async def test_a_move_of_the_cursor_is_cheap_over_ssh(tmp_path: Path) -> None:
             plane.add("vm", name=f"vm-{number:03}", status="running")
         async with dashboard(tmp_path, plane, size=(160, 50)) as terminal:
             await welcomed(terminal)
-            await terminal.until(lambda: under_cursor(terminal) == "vm-000")
+            await terminal.until(lambda: under_cursor(terminal) == "vm-000" and "live" in terminal.text)
             await pressed(terminal, "j")
+            await terminal.quiet()
             costs = []
             for key in ("j", "k", " ", "k", "\x1b[6~"):
                 written = len(terminal.raw)
