@@ -15,6 +15,7 @@ r"""A control plane at the process edge: the REST contract on a real port, in me
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import uuid
@@ -303,7 +304,12 @@ class ControlPlane:
         newest = self.events[-1]["sequence"] if self.events else self.oldest_kept - 1
         sent = int(request.headers.get("Last-Event-ID") or request.query.get("after") or newest)
         hello = {"sequence": sent, "newest": newest, "oldest": self.oldest_kept}
-        await response.write(f"event: hello\ndata: {json.dumps(hello)}\n\n".encode())
+        with contextlib.suppress(ConnectionResetError):  # the reader has left
+            await response.write(f"event: hello\ndata: {json.dumps(hello)}\n\n".encode())
+            await self._tell(response, sent)
+        return response
+
+    async def _tell(self, response: web.StreamResponse, sent: int) -> None:
         while True:
             news = self._news
             if fresh := self._after(sent):
