@@ -9,13 +9,12 @@ r"""A control plane at the process edge: the REST contract on a real port, in me
         await plane.kill(); await plane.revive()         # the same port
 
 `plane.requests` lists what was asked; `plane.refuse(method, path, status, body)` refuses the next such call;
-`plane.delay` slows every answer. Consoles are in `console_stream`.
+`plane.delay` slows every answer. Consoles are in `console_stream`, events in `event_stream`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import uuid
@@ -25,8 +24,9 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.fakes.console_stream import FakeConsole, serve_console
+from tests.fakes.event_stream import serve_events
 from tests.fakes.resources import ACTION_STATUS, ALLOWED, PATHS, new_resource, now
-from tests.fakes.wire import as_frame, paged
+from tests.fakes.wire import paged
 
 
 class ControlPlane:
@@ -44,7 +44,7 @@ class ControlPlane:
         self._consoles: dict[str, FakeConsole] = {}
         self._refusals: list[tuple[str, str, int, Any]] = []
         self._sequence = itertools.count(1)
-        self._news = asyncio.Event()
+        self.news = asyncio.Event()
         self._port = 0
         self._runner: web.AppRunner | None = None
 
@@ -115,8 +115,8 @@ class ControlPlane:
             "message": f"{noun} {action}",
         }
         self.events.append(event)
-        self._news.set()
-        self._news = asyncio.Event()
+        self.news.set()
+        self.news = asyncio.Event()
 
     def forget_events(self) -> None:
         """As a server whose retention has passed: older readers must list again."""
@@ -291,37 +291,5 @@ class ControlPlane:
         found = self._find("vm", request.match_info["id"])
         return await serve_console(request, self.console(found["id"]))
 
-    # --- events ------------------------------------------------------------------------------------------
-
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Accept") != "text/event-stream":
-            after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 1000))
-            about = request.query.get("subject_id")
-            found = [row for row in self.events if about in {None, row["subject_id"]}]
-            return web.json_response([row for row in found if row["sequence"] > after][:limit])
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        newest = self.events[-1]["sequence"] if self.events else self.oldest_kept - 1
-        sent = int(request.headers.get("Last-Event-ID") or request.query.get("after") or newest)
-        hello = {"sequence": sent, "newest": newest, "oldest": self.oldest_kept}
-        with contextlib.suppress(ConnectionResetError):  # the reader has left
-            await response.write(f"event: hello\ndata: {json.dumps(hello)}\n\n".encode())
-            await self._tell(response, sent)
-        return response
-
-    async def _tell(self, response: web.StreamResponse, sent: int) -> None:
-        while True:
-            news = self._news
-            if fresh := self._after(sent):
-                await response.write(b"".join(as_frame(event) for event in fresh))
-                sent = fresh[-1]["sequence"]
-                continue
-            try:
-                await asyncio.wait_for(news.wait(), self.heartbeat)
-            except TimeoutError:
-                await response.write(b": heartbeat\n\n")
-
-    def _after(self, sequence: int) -> list[dict[str, Any]]:
-        if not self.events:
-            return []
-        return self.events[max(0, sequence + 1 - self.events[0]["sequence"]) :][:1000]
+        return await serve_events(request, self)
