@@ -130,15 +130,26 @@ async def test_a_page_far_down_costs_what_the_first_one_costs(api: Client, core:
     async with core.database.connection() as connection:
         await connection.execute(FILL)
         await connection.execute("ANALYZE")
-    seconds = []
-    path: URL | None = URL("/vms?limit=1000")
+    paths = [URL("/vms?limit=1000")]
     seen: set[str] = set()
-    while path is not None:
-        began = time.monotonic()
-        async with api.get(path) as response:
+    while True:
+        async with api.get(paths[-1]) as response:
             seen |= {vm["id"] for vm in await response.json()}
             following = response.links.get("next")
-            path = URL(following["url"]).relative() if following else None
-        seconds.append(time.monotonic() - began)
+        if following is None:
+            break
+        paths.append(URL(following["url"]).relative())
     assert len(seen) == 10000
-    assert seconds[-2] < 5 * seconds[1], seconds
+    near, far = [await seconds_of(api, path) for path in (paths[1], paths[-2])]
+    assert far < 5 * near, (near, far)
+
+
+async def seconds_of(api: Client, path: URL) -> float:
+    """The quickest of a few answers: another program may be in the way of one."""
+    seconds = []
+    for _ in range(5):
+        began = time.monotonic()
+        async with api.get(path) as response:
+            await response.read()
+        seconds.append(time.monotonic() - began)
+    return min(seconds)
