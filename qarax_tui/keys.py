@@ -77,6 +77,7 @@ _any = _about("Everywhere")
 _STOPPED = frozenset({"created", "shutdown"})
 _RUNNING = frozenset({"running"})
 _PAUSED = frozenset({"paused"})
+_UNKNOWN = frozenset({"unknown"})
 
 ACTIONS: Final[tuple[Action, ...]] = (
     _view("vms", "1", "VMs", "Virtual machines of the whole fleet"),
@@ -89,7 +90,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     _view("orphans", "8", "Orphans", "VMs that a node has and the control plane does not know"),
     _vm("start", "s", "Start", "Start", changes=True, statuses=_STOPPED, footer=20),
     _vm("stop", "x", "Stop", "Power button, then force", changes=True, dangerous=True,
-        statuses=_RUNNING | _PAUSED, footer=21),
+        statuses=_RUNNING | _PAUSED | _UNKNOWN, footer=21),
     _vm("pause", "p", "Pause", "Freeze in memory", changes=True, statuses=_RUNNING, footer=23),
     _vm("resume", "r", "Resume", "Go on after a pause", changes=True, statuses=_PAUSED, footer=22),
     _vm("reboot", "R", "Reboot", "Restart the guest", changes=True, dangerous=True, statuses=_RUNNING,

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from qarax_tui.client.api import Api
 
 Send = Callable[["Api", str], Awaitable[object]]
-_LOUD = {"running", "paused"}
-_AWAY = "unknown"
-"""What a VM is while its host does not answer."""
+_UNKNOWN = "unknown"
+_LOUD = {"running", "paused", _UNKNOWN}
 _NAMES_SHOWN = 6
 
 
@@ -67,10 +66,14 @@ class VmVerbs(View):
 
     def do_delete(self) -> None:
         vms = list(self.vms())
-        away = {vm.id for vm in vms if vm.status == _AWAY}
-        self._ask(
-            _delete_question(vms), vms, "delete", lambda api, vm_id: api.delete_vm(vm_id, force=vm_id in away)
-        )
+        away = {vm.id for vm in vms if self._is_away(vm)}
+        question = _delete_question(vms, len(away))
+        self._ask(question, vms, "delete", lambda api, vm_id: api.delete_vm(vm_id, force=vm_id in away))
+
+    def _is_away(self, vm: Vm) -> bool:
+        """Whether nothing can be asked of it: a VM of a host that is up may be unknown because it hangs."""
+        host = self.fleet.hosts.get(vm.host_id)
+        return vm.status == _UNKNOWN and (host is None or host.status != "up")
 
     def _fitting(self, action_id: str) -> list[Vm]:
         """The targets whose status allows it; the refusal for none at all was said by the main screen."""
@@ -116,20 +119,23 @@ def _stop_question(vms: Sequence[Vm]) -> Question:
     return Question(f"Stop {_named(vms)}?", tuple(lines), "Stop")
 
 
-def _delete_question(vms: Sequence[Vm]) -> Question:
+def _delete_question(vms: Sequence[Vm], away: int) -> Question:
     loud = [vm for vm in vms if vm.status in _LOUD]
     lines = [] if len(vms) == 1 else [_list(vms)]
     if loud:
-        who = f"It is {vms[0].status}" if len(vms) == 1 else f"{len(loud)} of them are running or paused"
+        alone = "It may be running" if vms[0].status == _UNKNOWN else f"It is {vms[0].status}"
+        states = (
+            "running, paused or unknown" if any(vm.status == _UNKNOWN for vm in loud) else "running or paused"
+        )
+        who = alone if len(vms) == 1 else f"{len(loud)} of them are {states}"
         lines.append(f"{who} and will be cut off hard; what the guest has not written is lost.")
-    away = [vm for vm in vms if vm.status == _AWAY]
     if away:
-        who = "Its host does" if len(vms) == 1 else f"The hosts of {len(away)} of them do"
+        who = "Its host does" if len(vms) == 1 else f"The hosts of {away} of them do"
         lines.append(f"{who} not answer: forgotten here now, ended there as soon as the host is back.")
     if protected := [vm for vm in vms if vm.protected]:
         lines.append(f"Protected, so it will be refused: {_list(protected)}.")
     lines.append("The VM, its console log and its claim on the host go. Disks and images stay.")
-    typed = vms[0].name if loud or away else ""
+    typed = vms[0].name if loud else ""
     return Question(
         f"Delete {_named(vms)}?", tuple(lines), "Delete", typed if len(vms) == 1 else str(len(vms))
     )

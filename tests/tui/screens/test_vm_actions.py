@@ -77,6 +77,19 @@ async def test_a_vm_whose_host_is_away_can_be_deleted_when_its_name_is_typed() -
             assert desk.app.api.actions[-1].path.endswith("?force=true")
 
 
+async def test_a_vm_that_hangs_on_a_host_that_answers_can_be_stopped_and_is_not_called_away() -> None:
+    async with ControlPlane() as plane:
+        host = plane.add("host", name="alpha", status="up")
+        vm = plane.add("vm", name="web-1", status="unknown", host_id=host)
+        async with dashboard(plane) as desk:
+            await desk.press("D")
+            told = " ".join(desk.text().replace("│", " ").split())
+            assert "It may be running and will be cut off hard" in told
+            assert "not answer" not in told
+            await desk.press("escape", "x", "y")
+            await desk.until(lambda: ("POST", f"/vms/{vm}/stop") in desk.changes())
+
+
 async def test_a_vm_that_goes_while_the_question_is_open_is_not_replaced_by_its_neighbour() -> None:
     async with ControlPlane() as plane:
         first = plane.add("vm", name="a", status="shutdown")
