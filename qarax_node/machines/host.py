@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from qarax_node.drivers.base import Driver, Observation
     from qarax_node.drivers.registry import Registry
     from qarax_node.keeper_client import Detached, KeeperClient, KeeperExit
+    from qarax_node.processes import Process
     from qarax_node.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -60,7 +61,10 @@ class Host:
         self.on_removed: Callable[[str], None] = lambda _: None
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._generation = 0
-        self._ledger = None if keeper is None else Ledger(keeper, self._exit, lambda: self.watchers.touch(""))
+        self._ledger = None
+        if keeper is not None:
+            self._ledger = Ledger(keeper, self._exit, self._found, lambda: self.watchers.touch(""))
+        self._adopting: set[asyncio.Task[None]] = set()
         self._steps = Steps("this node")
         self._autostarts = asyncio.Semaphore(MOST_STARTS_AT_ONCE)
 
@@ -114,7 +118,6 @@ class Host:
         if self._ledger is not None:
             await self._ledger.open()
         leftovers = []
-        waits = []
         turns = asyncio.Semaphore(MOST_AT_ONCE)
         for directory in sorted(self.settings.runtime_dir.iterdir()):
             if not _is_vm_id(directory.name) or not directory.is_dir():
@@ -131,9 +134,9 @@ class Host:
             except NodeError as error:
                 leftovers.append(f"{directory.name} ({error})")
                 continue
-            waits.append(self._steps.begin(self._adopt(machine, run, turns)))
-        if waits:
-            await asyncio.wait(waits, timeout=ADOPTION_SECONDS)
+            self._adopting.add(self._steps.begin(self._adopt(machine, run, turns)))
+        if self._adopting:
+            _, self._adopting = await asyncio.wait(self._adopting, timeout=ADOPTION_SECONDS)
         if self.keeper is not None:
             self.strangers = await asyncio.to_thread(
                 adoption.find_strangers, self.settings.runtime_dir, self.machines(), leftovers
@@ -154,6 +157,21 @@ class Host:
         if process is None:
             return None
         return Run(process, self.registry.find_or_absent(wanted.driver).facts.name, 0)
+
+    def _found(self, vm_id: str, process: Process) -> None:
+        """The keeper was away when this node came, and is back: what was half started then is adopted now."""
+        machine = self._machines.get(vm_id)
+        if machine is not None and machine.run is None:
+            self._steps.begin(self._adopt_late(machine, process))
+
+    async def _adopt_late(self, machine: Machine, process: Process) -> None:
+        if self._adopting:
+            await asyncio.wait(self._adopting)
+        if machine.run is None and not machine.lock.locked() and self.find(machine.vm_id) is machine:
+            LOGGER.warning(
+                "VM %s: its start was cut off, and its VMM (pid %d) runs", machine.vm_id, process.pid
+            )
+            await adoption.adopt(machine, Run(process, machine.driver.facts.name, 0), {})
 
     async def _autostart(self, machine: Machine) -> None:
         """After a host reboot the keeper may come up later than this node."""

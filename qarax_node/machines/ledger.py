@@ -21,15 +21,24 @@ KEEPER_SECONDS = 2.0
 
 
 class Ledger:
-    """The keeper's records; `exited` is called for each exit, `changed` when the keeper comes or goes."""
+    """The keeper's records.
+
+    `exited` is called for each exit, `found` for each VMM that runs when the keeper is
+    back, `changed` when it comes or goes.
+    """
 
     def __init__(
-        self, keeper: KeeperClient, exited: Callable[[KeeperExit], None], changed: Callable[[], None]
+        self,
+        keeper: KeeperClient,
+        exited: Callable[[KeeperExit], None],
+        found: Callable[[str, Process], None],
+        changed: Callable[[], None],
     ) -> None:
         self.missed: Missed = {}
         self.running: dict[str, Process] = {}
         self._keeper = keeper
         self._exited = exited
+        self._found = found
         self._changed = changed
         self._handled = 0
         self._catching_up: asyncio.Task[None] | None = None
@@ -55,12 +64,15 @@ class Ledger:
         self._catching_up = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        """Exits that were not pushed; whoever watches learns that the keeper is back."""
+        """What was not pushed; whoever watches learns that the keeper is back."""
         try:
             for ended in await self._keeper.exits(self._handled):
                 self._exit(ended)
+            for entry in await self._keeper.entries():
+                if entry.running:
+                    self._found(entry.vm_id, entry.process)
         except KeeperError as error:
-            LOGGER.warning("exits of the meantime are not known: %s", error)
+            LOGGER.warning("what the keeper saw in the meantime is not known: %s", error)
         self._changed()
 
     def _exit(self, ended: KeeperExit) -> None:

@@ -108,6 +108,24 @@ async def test_a_hundred_vms_are_adopted_in_two_seconds(keeper_process: KeeperPr
         assert all(host.get(vm_id).generation > generations[vm_id] for vm_id in ids)
 
 
+async def test_a_start_that_was_cut_off_is_adopted_when_the_keeper_is_back_after_the_node(
+    keeper_process: KeeperProcess, runtime_dir: Path, pool: Path
+) -> None:
+    async with hosting(keeper_process) as host:
+        vm_id = await create_started(host, pool)
+        process = process_of(host, vm_id)
+    (runtime_dir / vm_id / "process.json").unlink()  # the node died before it could be kept
+    keeper_process.kill()
+    async with hosting(keeper_process) as host:
+        machine = host.get(vm_id)
+        assert (machine.status, machine.run) == (Status.CREATED, None)
+        keeper_process.start()
+        await until(lambda: machine.status is Status.RUNNING, what="its adoption")
+        assert process_of(host, vm_id) == process
+        await stopping.stop(machine, 1)
+        assert not processes.is_alive(process)
+
+
 async def test_what_ended_while_no_node_watched_is_told_from_the_keeper(
     keeper_process: KeeperProcess, runtime_dir: Path, pool: Path
 ) -> None:
