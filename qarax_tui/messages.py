@@ -12,14 +12,14 @@ class ViewChanged(Message):
     """
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, ViewChanged)
+        return type(message) is ViewChanged
 
 
 class NoteChanged(ViewChanged):
-    """Only what the breadcrumb line says about the view is new."""
+    """Only what the breadcrumb line says about the view is new; drawing everything does that too."""
 
     def can_replace(self, message: Message) -> bool:
-        return type(message) is NoteChanged
+        return isinstance(message, ViewChanged)
 
 
 class Perform(Message):

@@ -124,6 +124,18 @@ async def test_the_input_another_one_holds_is_taken_over_only_when_told_to() -> 
             assert desk.changes() == []
 
 
+async def test_drawing_all_lines_is_not_lost_to_drawing_one() -> None:
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web", status="running")
+        async with dashboard(plane) as desk:
+            view = desk.main.view
+            assert "Delete" in desk.text().splitlines()[-1]
+            desk.app.api.read_only = True
+            view.announce()
+            view.announce_note()
+            await desk.until(lambda: "Delete" not in desk.text().splitlines()[-1])
+
+
 async def test_an_empty_console_says_why_and_what_to_do() -> None:
     async with ControlPlane() as plane:
         vm = plane.add("vm", name="web", status="created")
