@@ -78,6 +78,7 @@ def _grow_or_shrink(columns: Sequence[Column], room: int) -> list[int]:
     shares = sum(column.grow for column in columns)
     if spare > 0 and shares:
         widths = [wide + spare * column.grow // shares for wide, column in zip(widths, columns, strict=True)]
+        widths[0] += room - sum(widths) - GAP * (len(widths) - 1) if columns[0].grow else 0
     while sum(widths) + GAP * (len(widths) - 1) > room and max(widths) > LEAST_WIDTH:
         widths[widths.index(max(widths))] -= 1
     return widths

@@ -54,3 +54,10 @@ def test_columns_never_overlap_and_fit_when_they_can(
         assert left.x + left.width < right.x
     if len(placed) * 8 <= width - 2:
         assert placed[-1].x + placed[-1].width <= width
+
+
+def test_columns_that_grow_reach_the_right_edge() -> None:
+    columns = [Column(str(number), "label", str, width=10, grow=2) for number in range(4)]
+    for width in range(60, 90):
+        last = place(columns, width, 2)[-1]
+        assert last.x + last.width == width
