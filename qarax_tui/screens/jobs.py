@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from qarax_tui.client.errors import ClientError
 from qarax_tui.screens.dialog import Dialog
+from qarax_tui.widgets.card import Card, Line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -94,7 +95,7 @@ class Report(Dialog[None]):
             box.border_title = Content(self.shown.title)
             yield Static("", id="report-count", classes="dialog-line")
             with VerticalScroll(id="report-items"):
-                yield Static("", id="report-list")
+                yield Card(id="report-list")
             yield Static("", id="report-keys", classes="muted")
 
     def on_mount(self) -> None:
@@ -112,7 +113,7 @@ class Report(Dialog[None]):
         words += f", {failed} failed" if failed else ""
         self.query_one("#report-count", Static).update(Content(words))
         failed_first = sorted(batch.jobs, key=lambda job: job.state != "failed")
-        self.query_one("#report-list", Static).update(Content("\n").join(_line(job) for job in failed_first))
+        self.query_one("#report-list", Card).show([_line(job) for job in failed_first])
         keys = "r tries the failed ones again · " if failed and not open_jobs else ""
         keys += "esc closes, the work goes on" if open_jobs else "esc closes"
         self.query_one("#report-keys", Static).update(Content(keys))
@@ -126,7 +127,7 @@ class Report(Dialog[None]):
             self.draw()
 
 
-def _line(job: Job) -> Content:
+def _line(job: Job) -> Line:
     glyph, style = _GLYPHS[job.state]
     tail = (f"  {job.reason}", "$error") if job.reason else ("", "")
-    return Content.assemble((f" {glyph} ", style), job.label, tail)
+    return Line(Content.styled(f" {glyph} ", style), Content.assemble(job.label, tail))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SMALLEST = (60, 16)
 ROOMY = 30
-_DRAW_SECONDS = 0.2
+_DRAW_SECONDS, _ERROR_SECONDS = 0.2, 12
 
 
 class MainScreen(Guarded, Screen[None]):
@@ -187,7 +187,8 @@ class MainScreen(Guarded, Screen[None]):
             self.toast(batch.jobs[0].reason, title=batch.title, severity="error")
 
     def toast(self, text: str, *, title: str = "", severity: str = "information") -> None:
-        self.app.notify(text, title=title, severity=cast("Any", severity), markup=False)
+        how: Any = {"severity": severity, "timeout": _ERROR_SECONDS if severity == "error" else None}
+        self.app.notify(text, title=title, markup=False, **how)
 
     # --- the prompt --------------------------------------------------------------------------------------
 
@@ -279,8 +280,7 @@ class MainScreen(Guarded, Screen[None]):
         root = self.stack[0].view_id
         self.query_one(Tabs).draw(root if root in ROOT_VIEWS else "", self.session.keymap)
         self._draw_crumbs()
-        hint = self.view.hint()
-        if hint:
+        if hint := self.view.hint():
             self.query_one(Footer).say(hint)
         else:
             self.query_one(Footer).draw(self.available(), self.session.keymap)

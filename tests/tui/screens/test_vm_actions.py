@@ -140,6 +140,19 @@ async def test_marked_vms_are_acted_on_together_with_a_result_for_each() -> None
             assert {desk.app.fleet.vms[vm].status for vm in ids} == {"running"}
 
 
+async def test_a_long_reason_in_a_report_wraps_below_itself() -> None:
+    why = "another operation is in its way, a stop that anna asked for, which waits for the guest to obey it"
+    async with ControlPlane() as plane:
+        vms = [plane.add("vm", name=name, status="created") for name in ("web-1", "web-2")]
+        plane.refuse("POST", f"/vms/{vms[0]}/start", 409, {"message": why, "code": "busy"})
+        async with dashboard(plane, (80, 24)) as desk:
+            await desk.press("a", "s")
+            await desk.until(lambda: "1 failed" in desk.text())
+            lines = [line.split("│")[1] for line in desk.text().split("\n") if line.count("│") == 2]
+            first = next(place for place, line in enumerate(lines) if "web-1" in line)
+            assert lines[first].index("web-1") == len(lines[first + 1]) - len(lines[first + 1].lstrip())
+
+
 async def test_deleting_several_is_typed_as_their_number() -> None:
     async with ControlPlane() as plane:
         for number in range(3):
@@ -180,6 +193,8 @@ async def test_a_refusal_of_the_server_is_a_toast_in_its_words() -> None:
         async with dashboard(plane) as desk:
             await desk.press("s")
             await desk.until(lambda: "No host has 512 MiB free." in desk.toasts())
+            said = next(toast for toast in desk.app._notifications if "512 MiB" in toast.message)
+            assert said.timeout >= 10  # time to look up and read
 
 
 async def test_read_only_switches_everything_off_that_changes_something() -> None:
