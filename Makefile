@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 PLACE := $(if $(STATE_DIR),--state-dir $(STATE_DIR))
-QEMU := qemu-system-x86_64=qemu-system-x86
+QEMU := qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils
 SSHD := sshd=openssh-server sudo=sudo
 TMUX := tmux=tmux
 # Several workers pay off only where there are cores for them.

@@ -114,7 +114,7 @@ class StandIn:
         with self.connect() as connection:
             socket.send_fds(connection, [data], fds)
             head, _, answer = self.reply(connection).partition(b"\r\n\r\n")
-        return int(head.split(b" ")[1]), answer.decode()
+        return int(head.split()[1]), answer.decode()  # of who is turned away nothing follows the number
 
     def put(self, endpoint: str, body: Any = None) -> tuple[int, str]:
         return self.request("PUT", endpoint, body)

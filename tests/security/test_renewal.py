@@ -15,6 +15,7 @@ from qarax_tui.stack.services import Service
 from tests.faults.world import CLOUD_HYPERVISOR, World, world_on
 from tests.postgres import TestServer
 from tests.security.tls import client_context
+from tests.server.running import until
 
 pytestmark = pytest.mark.security
 
@@ -84,7 +85,11 @@ async def test_a_renewed_certificate_is_used_after_a_restart_and_no_guest_notice
     assert (await world.ok("GET", f"/vms/{vm_id}"))["status"] == "running"
     if part.name == services.NODE:
         assert await shown_serial(world, tmp_path) == serial(world.state.tls / part.folder)
-    assert (await world.request("POST", f"/vms/{vm_id}/pause")).status == 200
+
+    async def paused() -> bool:
+        return (await world.request("POST", f"/vms/{vm_id}/pause")).status == 200
+
+    await until(paused)  # the server dials anew
 
 
 async def shown_serial(world: World, tmp_path: Path) -> int:
