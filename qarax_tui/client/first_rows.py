@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PATHS: tuple[tuple[Noun, str], ...] = (("host", "/hosts?limit=200"), ("vm", "/vms?limit=200"))
+PATHS: tuple[tuple[Noun, str], ...] = (
+    ("host", "/hosts?limit=200&sort=name"),
+    ("vm", "/vms?limit=200&sort=name"),
+)
 SECONDS = 3.0
 LARGEST_PAGE = 2**22
 OK = 200

@@ -51,6 +51,8 @@ THEN: tuple[Noun, ...] = (
     "orphan",
 )
 """What is read after VMs and hosts, in this order."""
+BY_NAME: tuple[Noun, ...] = ("vm", "host")
+"""Read by name, as they are shown at first: the first page is the top of the screen and stays there."""
 
 
 class Fleet(Cache):
@@ -254,7 +256,8 @@ class Fleet(Cache):
                 rows, _ = await self.api.get_page("/operations", {"limit": "1000"})
                 yield rows[::-1]
             else:
-                async for page in self.api.pages(noun):
+                order = "name" if noun in BY_NAME else "created_at"
+                async for page in self.api.pages(noun, sort=order):
                     yield page
         except ApiError as error:
             if error.status != 404:  # noqa: PLR2004 - not found

@@ -177,6 +177,8 @@ class ControlPlane:
             for name in ("name", "status", "host_id", "subject_id"):
                 if name in request.query:
                     rows = [row for row in rows if row.get(name) == request.query[name]]
+            if request.query.get("sort") == "name":
+                rows.sort(key=lambda row: str(row["name"]))
             return paged(request, rows)
 
         return handler

@@ -42,6 +42,21 @@ async def test_hosts_then_vms_are_there(plane: ControlPlane) -> None:
     assert "\x1b" not in rows["vm"][0]["name"]
 
 
+async def test_the_first_page_is_the_top_of_the_list(plane: ControlPlane) -> None:
+    """So that the cursor, which stays on its VM, is at the top when the others have come."""
+    for number in reversed(range(450)):
+        plane.add("vm", name=f"vm-{number:03}", silently=True)
+    first = FirstRows(ClientSettings(plane.url))
+    await ended(first)
+    assert [row["name"] for row in first.rows()["vm"]] == [f"vm-{number:03}" for number in range(200)]
+    async with Api(plane.url) as api:
+        fleet = Fleet(api)
+        await fleet.start()
+        await until(lambda: fleet.connection.state == "live")
+        assert [vm.name for vm in fleet.vms.values()] == [f"vm-{number:03}" for number in range(450)]
+        await fleet.stop()
+
+
 async def test_nothing_is_waited_for(plane: ControlPlane) -> None:
     plane.delay = 60
     first = FirstRows(ClientSettings(plane.url))
