@@ -8,8 +8,8 @@ from typing import Any
 
 from qarax_server.settings import Monitor
 from tests.postgres import TestDatabase, TestServer
+from tests.server.looking import vm_with
 from tests.server.running import Node, control_plane, settings_for, until
-from tests.server.test_recovery import vm_with
 
 
 def run(postgres: TestServer, program: str, database: TestDatabase, *words: str) -> None:

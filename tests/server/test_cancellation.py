@@ -12,8 +12,8 @@ import pytest
 
 from qarax_server.errors import Conflict
 from tests.postgres import TestDatabase
+from tests.server.looking import host_of, host_status, open_operation, run_sql, settled, vm_with
 from tests.server.running import ControlPlane, Node, control_plane, settings_for, until
-from tests.server.test_recovery import host_of, host_status, open_operation, run_sql, settled, vm_with
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from qarax_server.database import Database
 from qarax_server.observed import Observation
 from qarax_server.store import vms
 from tests.postgres import TestDatabase
+from tests.server.looking import host_of, vm_with
 from tests.server.running import ControlPlane, Node, until
 from tests.server.test_observations import HOST, fleet, seen, uuid
-from tests.server.test_recovery import host_of, vm_with
 
 __all__ = ["fleet"]
 

@@ -12,8 +12,8 @@ import pytest
 from qarax_server.models import Host
 from qarax_server.observed import Observation
 from qarax_server.store import hosts
+from tests.server.looking import host_of, run_sql, vm_with
 from tests.server.running import ELF, ControlPlane, Node, until
-from tests.server.test_recovery import host_of, run_sql, vm_with
 
 
 async def lose_vm(plane: ControlPlane, vm_id: str) -> Any:
