@@ -40,10 +40,19 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def keep(path: Path, facts: Mapping[str, Any], lines: Sequence[Line], growth: Mapping[str, Any]) -> None:
-    """Write everything, raw samples too."""
+    """Write everything, raw samples too. Growth that was not measured now stays, with its own machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"machine": facts, "rows": [dataclasses.asdict(line) for line in lines], "growth": growth}
+    kept = {"machine": facts, "rows": [dataclasses.asdict(line) for line in lines]}
+    kept |= {"growth": growth} if growth else _known_growth(path)
     path.write_text(json.dumps(kept) + "\n")
+
+
+def _known_growth(path: Path) -> dict[str, Any]:
+    known = json.loads(path.read_text()) if path.exists() else {}
+    return {
+        "growth": known.get("growth", {}),
+        "growth_machine": known.get("growth_machine", known.get("machine")),
+    }
 
 
 def replace_section(document: Path, name: str, text: str) -> None:
