@@ -121,7 +121,8 @@ async def idle(bench: Bench) -> list[Line]:
             f"≤ {SHARES[count]:.1%}" if count in SHARES else "–",
             median(shares) <= SHARES[count] if count in SHARES else None,
             spread=spread(shares),
-            limit="A heartbeat every 2 s is all there is: deaths are told by pidfd, nothing is polled.",
+            limit="A heartbeat is all that the node does: deaths are told by pidfd, nothing is polled. "
+            "gRPC's own threads wake some twenty times a second.",
             samples={"share_of_a_core": shares},
         )
         for count, shares in crowd.idle.items()
