@@ -55,7 +55,7 @@ class FirstRows:
             url = checked_address(self._settings.server, self._settings.token)
             with contextlib.closing(_connection(url)) as connection:
                 for noun, path in PATHS:
-                    self._rows[noun] = self._page(connection, path)
+                    self._rows[noun] = self._page(connection, url.path.rstrip("/") + path)
         except (OSError, ValueError, http.client.HTTPException, SettingsError) as error:
             _log.debug("the first rows are left to the client: %s", error)
 

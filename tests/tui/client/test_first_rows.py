@@ -57,6 +57,13 @@ async def test_the_first_page_is_the_top_of_the_list(plane: ControlPlane) -> Non
         await fleet.stop()
 
 
+async def test_a_server_beneath_a_path_is_asked_there(plane: ControlPlane) -> None:
+    first = FirstRows(ClientSettings(f"{plane.url}/fleet"))
+    await ended(first)
+    assert first.rows() == {}
+    assert ("GET", "/fleet/hosts") in plane.requests
+
+
 async def test_nothing_is_waited_for(plane: ControlPlane) -> None:
     plane.delay = 60
     first = FirstRows(ClientSettings(plane.url))
