@@ -16,7 +16,7 @@ from qarax_server.control import decisions, files, history, settling, transition
 from qarax_server.control.core import Core
 from qarax_server.control.failpoints import reach
 from qarax_server.control.files import Files
-from qarax_server.database import Transaction
+from qarax_server.database import Connection, Transaction
 from qarax_server.errors import Conflict, Invalid, NodeUnavailable, NotFound, QaraxError
 from qarax_server.models import Host, Operation, Vm
 from qarax_server.observed import Observation
@@ -75,8 +75,7 @@ async def read(core: Core, action: str, vm_id: str) -> Subject:
         Invalid: a file of a VM that is to start is not there any more.
     """
     async with core.database.connection() as c:
-        vm = await vms.get_vm(c, vm_id)
-        host = await hosts.get_host(c, vm.host_id)
+        vm, host = await _look(c, vm_id)
         defaults = core.settings.vm_defaults
         found = await files.resolve(c, vm.boot_source_id, vm.disks, defaults) if action == "start" else None
     return Subject(vm, host, found)
@@ -106,8 +105,9 @@ async def _act(core: Core, action: str, vm_id: str, grace: int | None) -> str:
         claimed = await _claim(core, action, vm_id, grace)
         if claimed is not None:
             return await _run(core, *claimed)
-        vm, host = await _look(core, vm_id)
-        running = await _get_running(core, vm_id)
+        async with core.database.connection() as c:
+            vm, host = await _look(c, vm_id)
+            running = await operations.get_running_operation(c, "vm", vm_id)
         if running is not None and _shortens(action, grace, running):
             return await _shorten(core, running, host, grace or 0)
         _check(action, vm, host, running)
@@ -117,15 +117,9 @@ async def _act(core: Core, action: str, vm_id: str, grace: int | None) -> str:
     raise Conflict(f"{vm.name} changes faster than this request can be decided: try again", code="busy")
 
 
-async def _look(core: Core, vm_id: str) -> tuple[Vm, Host]:
-    async with core.database.connection() as c:
-        vm = await vms.get_vm(c, vm_id)
-        return vm, await hosts.get_host(c, vm.host_id)
-
-
-async def _get_running(core: Core, vm_id: str) -> Operation | None:
-    async with core.database.connection() as c:
-        return await operations.get_running_operation(c, "vm", vm_id)
+async def _look(c: Connection, vm_id: str) -> tuple[Vm, Host]:
+    vm = await vms.get_vm(c, vm_id)
+    return vm, await hosts.get_host(c, vm.host_id)
 
 
 def _check(action: str, vm: Vm, host: Host, running: Operation | None) -> None:
@@ -237,7 +231,8 @@ async def _shorten(core: Core, running: Operation, host: Host, grace: int) -> st
 
 
 async def _delete(core: Core, vm_id: str, *, force: bool) -> None:
-    vm, host = await _look(core, vm_id)
+    async with core.database.connection() as c:
+        vm, host = await _look(c, vm_id)
     if vm.protected:
         raise Conflict(f"{vm.name} is protected: PATCH it to protected false first", code="protected")
     if not host.reachable and not force:
