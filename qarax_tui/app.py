@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from textual._compositor import CompositorUpdate
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 from textual.worker import WorkerFailed
@@ -35,9 +36,15 @@ from qarax_tui.screens.later import later
 from qarax_tui.screens.main import MainScreen
 from qarax_tui.screens.palette import ActionProvider
 from qarax_tui.screens.session import Session
+from qarax_tui.terminal.painted import Painted
 from qarax_tui.themes import DARK, SIXTEEN, THEMES
 from qarax_tui.tmux import to_tmux
 from qarax_tui.type_ahead import TypeAhead
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.events import Resize
+    from textual.screen import Screen
 
 logger = logging.getLogger("qarax")
 _SAME_FAILURE_SECONDS = 5
@@ -78,6 +85,7 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
         self.options = options
         self.api.read_only = options.read_only
         self.fleet = Fleet(self.api)
+        self._painted = Painted()
         self.failures: list[Exception] = []
         self._failed_at: dict[str, float] = {}
         self.preferences = Preferences(seen=True)
@@ -139,6 +147,12 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
         if os.environ.get("TMUX"):
             self.run_worker(to_tmux(text), group="clipboard", exit_on_error=False)
 
+    def on_resize(self, event: Resize) -> None:
+        """What the terminal kept is not known; back at the size it had, Textual would not paint anew."""
+        self._painted.forget()
+        if event.size == self.size:
+            self.refresh(layout=True)
+
     # --- themes, help, redraw ----------------------------------------------------------------------------
 
     def next_theme(self) -> None:
@@ -158,7 +172,14 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
 
     def redraw(self) -> None:
         """Paint every cell anew, for terminals that something else wrote to."""
+        self._painted.forget()
         self.refresh(layout=True)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Where Textual writes a frame: what the terminal shows already is left out."""
+        if isinstance(renderable, CompositorUpdate):
+            renderable = self._painted.differing(renderable)
+        super()._display(screen, renderable)
 
     # --- what nobody expected ----------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.bench import hello
 from tests.bench.fleet import fleet
 from tests.bench.measure import in_turns, median, percentile, ratios, spread
+from tests.bench.over_ssh import bytes_of_a_move
 from tests.bench.rows import Bench, Line, row
 from tests.bench.screen import TimedTerminal
 from tests.bench.usage import processor_share
@@ -29,7 +30,8 @@ SMALL = 100
 async def keys(bench: Bench) -> list[Line]:
     """Key → frame with many VMs that change all the time, against the same app with 100 VMs."""
     worlds = ((10_000, 1_000), (bench.size(100_000, 20_000), 100))
-    return [line for count, rate in worlds for line in await _keys(bench, count, rate)]
+    lines = [line for count, rate in worlds for line in await _keys(bench, count, rate)]
+    return [*lines, *await bytes_of_a_move()]
 
 
 async def _keys(bench: Bench, count: int, rate: int) -> list[Line]:

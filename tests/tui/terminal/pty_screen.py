@@ -83,6 +83,16 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.lines)
 
+    @property
+    def cells(self) -> list[list[pyte.screens.Char]]:
+        """Every cell with its colours."""
+        columns, rows = self._size
+        return [[self._screen.buffer[y][x] for x in range(columns)] for y in range(rows)]
+
+    def show(self, text: str) -> None:
+        """What another program writes to the same terminal."""
+        self._stream.feed(text.encode())
+
     def press(self, keys: str | bytes) -> None:
         os.write(self._fd, keys if isinstance(keys, bytes) else keys.encode())
 

@@ -177,27 +177,6 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
             assert b"\x1b[?1049l" in terminal.raw
 
 
-async def test_a_move_of_the_cursor_is_cheap_over_ssh(tmp_path: Path) -> None:
-    """Two kilobytes at most in the widest list; one that scrolls writes every line."""
-    async with ControlPlane(heartbeat=60) as plane:
-        for number in range(100):
-            plane.add("vm", name=f"vm-{number:03}", status="running")
-        async with dashboard(tmp_path, plane, size=(160, 50)) as terminal:
-            await welcomed(terminal)
-            await terminal.until(lambda: under_cursor(terminal) == "vm-000" and "live" in terminal.text)
-            await pressed(terminal, "j")
-            await terminal.quiet()
-            costs = []
-            for key in ("j", "k", " ", "k", "\x1b[6~"):
-                written = len(terminal.raw)
-                await pressed(terminal, key)
-                await terminal.quiet()
-                costs.append(len(terminal.raw) - written)
-            *moves, page = costs
-            assert max(moves) <= 2_048
-            assert page <= 32 * 1_024
-
-
 async def test_without_colours_it_writes_only_greys(tmp_path: Path) -> None:
     async with ControlPlane() as plane:
         for number, status in enumerate(("running", "paused", "unknown", "shutdown")):
