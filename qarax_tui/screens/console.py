@@ -229,11 +229,8 @@ class ConsolePage(VmVerbs):
             self.main.toast(f"{written:,} bytes in {path}")
 
     def do_attach(self) -> None:
-        known = self.feed.input if self.feed is not None else None
-        if known is not None and known.holder and not known.attached:
-            self._ask_takeover(known.holder)
-        else:
-            self.console.claim()
+        """Asks, whoever held the input when it was last told: giving it back is told to nobody else."""
+        self.console.claim()
 
     @on(ConsoleView.InputChanged)
     def _input_changed(self, event: InputChanged) -> None:

@@ -117,11 +117,28 @@ async def test_the_input_another_one_holds_is_taken_over_only_when_told_to() -> 
             await desk.press("n", "p", "x")
             await desk.until(lambda: "ann types into this console: typing goes nowhere" in desk.text())
             assert console.holder == "ann"
-            await desk.press("f12", "i", "y")
+            await desk.press("f12", "i")
+            await desk.until(lambda: "Take over the input of db-1?" in desk.text())
+            await desk.press("y")
             await desk.until(lambda: "Every key goes to the guest" in desk.text())
             await desk.press("p")
             await desk.until(lambda: bytes(console.received) == b"p")
             assert desk.changes() == []
+
+
+async def test_the_input_that_the_other_one_gave_back_is_had_without_a_question() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        console = plane.console(ids["db-1"])
+        console.write(b"guest:~# ")
+        console.holder = "ann"
+        async with dashboard(plane) as desk:
+            await desk.press("c", "i")
+            await desk.until(lambda: "Take over the input of db-1?" in desk.text())
+            await desk.press("n", "f12")
+            console.holder = None
+            await desk.press("i")
+            await desk.until(lambda: "Every key goes to the guest" in desk.text())
 
 
 async def test_drawing_all_lines_is_not_lost_to_drawing_one() -> None:
