@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from textual import work
 from textual.containers import Horizontal, Vertical, VerticalScroll
 
-from qarax_tui.client.errors import ClientError
+from qarax_tui.client.errors import ApiError, ClientError
 from qarax_tui.client.past import read_past
 from qarax_tui.client.records import Vm
 from qarax_tui.screens import vm_sections as sections
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qarax_tui.client.changes import Changes
 
 _SAMPLE_SECONDS = 2
+_NO_PLACEMENT = "no_placement"
 
 
 class VmView(Page, VmVerbs):
@@ -93,7 +94,16 @@ class VmView(Page, VmVerbs):
         self.past = await read_past(api, self.vm_id, fleet.newest)
         if body.get("host_id"):
             await fleet.details("host", str(body["host_id"]))
-        self.placement = await api.placement(self.vm_id)
+        self.placement = await self._placement()
+
+    async def _placement(self) -> Mapping[str, Any]:
+        """The decision; an adopted VM has none, and asking again brings none."""
+        try:
+            return await self.session.api.placement(self.vm_id)
+        except ApiError as error:
+            if error.code != _NO_PLACEMENT:
+                raise
+            return {"message": "It was adopted, not placed: there is no decision."}
 
     @work(exclusive=True, group="vm-sample")
     async def _sample(self) -> None:

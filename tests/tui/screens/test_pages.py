@@ -53,3 +53,19 @@ async def test_what_happens_while_one_looks_comes_on_top() -> None:
             plane.events[-1].update(message="it was frozen")
             await desk.until(lambda: "it was frozen" in desk.text())
             assert desk.text().index("it was frozen") < desk.text().index("vm create")
+
+
+async def test_an_adopted_vm_has_no_placement_which_is_no_failure_and_is_asked_for_once() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web", status="running")
+        none = {"message": "this VM was adopted, not placed: there is no decision", "code": "no_placement"}
+        plane.refuse("GET", f"/vms/{vm}/placement", 404, none)
+        clock = [NOW]
+        async with dashboard(plane, (120, 40), now=lambda: clock[0]) as desk:
+            await desk.press("enter")
+            await desk.until(lambda: "It was adopted, not placed" in desk.text())
+            assert "Not read" not in desk.text()
+            clock[0] += 10
+            desk.main.view.tick()
+            await desk.pilot.pause()
+            assert plane.requests.count(("GET", f"/vms/{vm}/placement")) == 1
