@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from . import reading, records
 from .errors import ApiError
@@ -150,9 +151,10 @@ class Api(Transport):
                     return row
         raise ApiError("It is no orphan any more.", NOT_FOUND)
 
-    async def adopt_orphan(self, host_id: str, vm_id: str) -> None:
-        """Makes it a VM again, from the spec its node keeps."""
-        await self._act(f"/hosts/{host_id}/orphans/{vm_id}/adopt")
+    async def adopt_orphan(self, host_id: str, vm_id: str, *, name: str = "") -> None:
+        """Makes it a VM again, called `name` where its own is taken."""
+        query = f"?{urlencode({'name': name})}" if name else ""
+        await self._act(f"/hosts/{host_id}/orphans/{vm_id}/adopt{query}")
 
     async def ignore_orphan(self, host_id: str, vm_id: str) -> None:
         """Leaves it as it is, and says so."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from qarax_tui.client.records import Orphan
+from qarax_tui.screens import rules
 from qarax_tui.screens.confirm import Question
+from qarax_tui.screens.form import Field, Form
 from qarax_tui.screens.format import moment, natural
 from qarax_tui.screens.jobs import Job
 from qarax_tui.screens.table_view import SortKey, TableView
@@ -63,7 +66,22 @@ class OrphansView(TableView[Orphan]):
         return Cell(moment(row.first_seen_at, self.session.now()), "dim")
 
     def do_adopt(self) -> None:
-        self._run("Adopt", self.session.api.adopt_orphan, self.targets())
+        rows = self.targets()
+        if len(rows) == 1 and any(vm.name == rows[0].name for vm in self.fleet.vms.values()):
+            self.app.push_screen(self._adopt_form(rows[0]))
+        else:
+            self._run("Adopt", self.session.api.adopt_orphan, rows)
+
+    def _adopt_form(self, row: Orphan) -> Form:
+        """For one whose name another VM has."""
+        taken = f"{row.name} is the name of a VM: choose another"
+        fields = (Field("name", "Name", rules.name, row.name, hint=taken),)
+
+        async def submit(values: dict[str, Any]) -> bool:
+            await self.session.api.adopt_orphan(row.host_id, row.id, name=values["name"])
+            return True
+
+        return Form(f"Adopt {row.name} as", fields, "Adopt", submit)
 
     def do_ignore(self) -> None:
         self._run("Ignore", self.session.api.ignore_orphan, self.targets())

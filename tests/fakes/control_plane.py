@@ -269,7 +269,8 @@ class ControlPlane:
             self.change("orphan", identifier, ignored=True)
             return web.json_response(self.resources["orphan"][identifier])
         self.remove("orphan", identifier)
-        self.add("vm", id=identifier, name=found["name"], status=found["status"], host_id=found["host_id"])
+        name = request.query.get("name", found["name"])
+        self.add("vm", id=identifier, name=name, status=found["status"], host_id=found["host_id"])
         return web.json_response(self.resources["vm"][identifier])
 
     async def _metrics(self, request: web.Request) -> web.Response:

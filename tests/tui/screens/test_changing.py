@@ -164,6 +164,19 @@ async def test_orphans_are_told_of_adopted_ignored_and_deleted_by_name() -> None
         assert ("DELETE", f"/hosts/{host}/orphans/") in [(m, p[:-36]) for m, p in plane.requests]
 
 
+async def test_an_orphan_whose_name_a_vm_has_is_adopted_under_another() -> None:
+    async with ControlPlane() as plane:
+        host = plane.add("host", name="alpha", status="up")
+        plane.add("vm", name="web", host_id=host)
+        plane.add("orphan", name="web", host_id=host)
+        async with dashboard(plane) as desk:
+            await desk.press("8", "t")
+            assert "web is the name of a VM: choose another" in desk.text()
+            await desk.press(*"web-old", "enter")
+            await desk.until(lambda: {vm.name for vm in desk.app.fleet.vms.values()} == {"web", "web-old"})
+            assert not desk.app.fleet.orphans
+
+
 async def test_every_dialog_can_be_quit_from() -> None:
     for keys in (("n",), ("question_mark",), ("y",), ("D",)):
         async with ControlPlane() as plane:
