@@ -12,6 +12,7 @@ from textual import on
 from textual.content import Content
 
 from qarax_tui.client.console import ConsoleFeed
+from qarax_tui.client.console_file import save_log
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import PatternError
 from qarax_tui.client.records import Vm
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from qarax_tui.client.changes import Changes
+    from qarax_tui.screens.main import MainScreen
     from qarax_tui.screens.session import Session
 
 _CONTEXT_LINES = 2
@@ -215,18 +217,13 @@ class ConsolePage(VmVerbs):
 
     def do_save(self) -> None:
         suggestion = str(Path.cwd() / f"{self.name_shown or self.vm_id}.console.log")
-        self._prompt("save to ", "what is kept, byte for byte", self._save, suggestion)
+        self._prompt("save to ", "the whole log, byte for byte", self._save, suggestion)
 
     def _save(self, text: str) -> None:
-        if not text.strip():
-            return
-        path = Path(text.strip()).expanduser()
-        try:
-            written = self.console.save(path)
-        except ClientError as error:
-            self.main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
-        else:
-            self.main.toast(f"{written:,} bytes in {path}")
+        """In the background, and not given up when the console is left."""
+        if text.strip() and self.feed is not None:
+            path = Path(text.strip()).expanduser()
+            self.main.run_worker(_write(self.main, self.feed, path), group="save")
 
     def do_attach(self) -> None:
         """Asks, whoever held the input when it was last told: giving it back is told to nobody else."""
@@ -259,6 +256,18 @@ class ConsolePage(VmVerbs):
         self.console.set_filter("")
         self.announce()
         return True
+
+
+async def _write(main: MainScreen, feed: ConsoleFeed, path: Path) -> None:
+    try:
+        saved = await save_log(feed, path)
+    except ClientError as error:
+        main.toast(f"{error.sentence} {error.fix}".strip(), severity="error")
+    else:
+        kept = "" if saved.whole else ": what was read so far, not the whole log"
+        main.toast(
+            f"{saved.written:,} bytes in {path}{kept}", severity="information" if saved.whole else "warning"
+        )
 
 
 def _pattern(text: str) -> tuple[str, bool]:

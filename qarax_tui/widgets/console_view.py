@@ -6,26 +6,20 @@
     view.search("oom")                  # then next_match(), previous_match(); "" forgets it
     view.set_filter("error", context=2) # "" takes it away
     view.wrap, view.show_times          # can be set
-    view.save(path)                     # what is kept, byte for byte
     view.claim()                        # keys go to the guest until ctrl-] or F12
 
 Patterns are plain text or, with `regex=True`, regular expressions; capital letters make them care for case.
-Asking for a pattern or a file name is the screen's. Painting and scrolling are in `console_base`, typing in
+Asking for a pattern is the screen's. Painting and scrolling are in `console_base`, typing in
 `console_typing`, searching in `console_finding`.
 """
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding
 
-from qarax_tui.client.errors import ClientError
 from qarax_tui.widgets.console_finding import ConsoleFinding
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class ConsoleView(ConsoleFinding, can_focus=True):
@@ -63,17 +57,3 @@ class ConsoleView(ConsoleFinding, can_focus=True):
         Binding("left", "sideways(-1)", "Left", show=False),
         Binding("right", "sideways(1)", "Right", show=False),
     ]
-
-    # --- saving ------------------------------------------------------------------------------------------
-
-    def save(self, path: Path) -> int:
-        """Writes what is kept into a new file of the operator's own; returns bytes, raises ClientError."""
-        if self.feed is None:
-            return 0
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                return sum(file.write(data) for data in self.feed.raw())
-        except OSError as error:
-            sentence = f"{path} was not written: {error.strerror or error}."
-            raise ClientError(sentence, "Choose another name or folder.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import unicodedata
+from pathlib import Path
 
 from qarax_tui.app import Options, QaraxApp
 from qarax_tui.client.settings import ClientSettings
@@ -324,3 +325,16 @@ async def test_a_list_that_cannot_be_read_says_so_in_its_own_view_only() -> None
             await desk.press("2")
             assert "The list is broken." in desk.text()
             assert "not all could be read" in desk.text()
+
+
+async def test_a_console_is_saved_whole_though_only_its_end_is_shown(tmp_path: Path) -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web", status="running")
+        console = plane.console(vm)
+        console.write(b"".join(b"line %d\r\n" % number for number in range(3_000)))
+        async with dashboard(plane) as desk:
+            await desk.press("c", "S")
+            await desk.type(str(tmp_path / "web.log"))
+            await desk.press("enter")
+            await desk.until(lambda: f"{len(console.data):,} bytes in " in desk.toasts())
+            assert (tmp_path / "web.log").read_bytes() == bytes(console.data)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import stat
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from textual import on
@@ -15,7 +13,6 @@ from textual.pilot import Pilot
 
 from qarax_tui.client.api import Api
 from qarax_tui.client.console import ConsoleFeed
-from qarax_tui.client.errors import ClientError
 from qarax_tui.client.matching import PatternError
 from qarax_tui.widgets.console_messages import Followed, InputChanged, Searched, Selected
 from qarax_tui.widgets.console_view import ConsoleView
@@ -239,17 +236,6 @@ async def test_times_and_markers() -> None:
         app.view.show_times = True
         await pilot.pause()
         assert app.lines()[1] == time.strftime("%H:%M:%S hello", time.localtime(1_700_000_000))
-
-
-async def test_saving_is_byte_exact_private_and_never_overwrites(tmp_path: Path) -> None:
-    written = numbered(50) + b"\x1b[31mred\x1b[0m \xff\x00\r\n"
-    async with shown(written) as (_, app, _console):
-        path = tmp_path / "console.log"
-        assert app.view.save(path) == len(written)
-        assert path.read_bytes() == written
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with pytest.raises(ClientError, match="was not written"):
-            app.view.save(path)
 
 
 async def test_keys_go_to_the_guest_in_order_until_the_operator_leaves() -> None:
