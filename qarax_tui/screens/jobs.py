@@ -28,12 +28,13 @@ _GLYPHS = {
     "running": ("◌", "$warning"),
     "done": ("●", "$success"),
     "failed": ("✖", "$error"),
+    "left out": ("–", "$muted"),
 }
 
 
 @dataclass(slots=True)
 class Job:
-    """One request for one object. `state`: waiting running done failed."""
+    """One request for one object. `state`: waiting running done failed, or left out: never sent."""
 
     label: str
     send: Callable[[], Awaitable[object]]
@@ -48,6 +49,15 @@ class Job:
             self.state, self.reason = "failed", f"{error.sentence} {error.fix}".strip()
         else:
             self.state = "done"
+
+
+def left_out(label: str, reason: str) -> Job:
+    """For an object that was meant too, and why nothing is sent for it."""
+
+    async def nothing() -> None:
+        """Never run."""
+
+    return Job(label, nothing, "left out", reason)
 
 
 @dataclass(slots=True)
@@ -96,7 +106,6 @@ class Report(Dialog[None]):
             yield Static("", id="report-count", classes="dialog-line")
             with VerticalScroll(id="report-items"):
                 yield Card(id="report-list")
-            yield Static("", id="report-keys", classes="muted")
 
     def on_mount(self) -> None:
         self.shown.changed = lambda: self.call_later(self.draw)
@@ -108,15 +117,17 @@ class Report(Dialog[None]):
     def draw(self) -> None:
         batch = self.shown
         open_jobs = batch.count("waiting") + batch.count("running")
-        failed = batch.count("failed")
-        words = f"{batch.count('done')} of {len(batch.jobs)} done"
+        failed, left = batch.count("failed"), batch.count("left out")
+        words = f"{batch.count('done')} of {len(batch.jobs) - left} done"
         words += f", {failed} failed" if failed else ""
+        words += f", {left} left out" if left else ""
         self.query_one("#report-count", Static).update(Content(words))
-        failed_first = sorted(batch.jobs, key=lambda job: job.state != "failed")
-        self.query_one("#report-list", Card).show([_line(job) for job in failed_first])
+        places = {"failed": 0, "left out": 1}
+        told_first = sorted(batch.jobs, key=lambda job: places.get(job.state, 2))
+        self.query_one("#report-list", Card).show([_line(job) for job in told_first])
         keys = "r tries the failed ones again · " if failed and not open_jobs else ""
         keys += "esc closes, the work goes on" if open_jobs else "esc closes"
-        self.query_one("#report-keys", Static).update(Content(keys))
+        self.query_one(".report").border_subtitle = Content(keys)
 
     def action_retry(self) -> None:
         if self.shown.count("failed") and not self.shown.count("running"):
@@ -129,5 +140,5 @@ class Report(Dialog[None]):
 
 def _line(job: Job) -> Line:
     glyph, style = _GLYPHS[job.state]
-    tail = (f"  {job.reason}", "$error") if job.reason else ("", "")
+    tail = (f"  {job.reason}", "$muted" if job.state == "left out" else "$error") if job.reason else ("", "")
     return Line(Content.styled(f" {glyph} ", style), Content.assemble(job.label, tail))

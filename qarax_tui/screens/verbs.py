@@ -7,18 +7,21 @@ deleting several, is typed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qarax_tui.client.records import Vm
 from qarax_tui.keys import BY_ID
 from qarax_tui.screens.confirm import Question
-from qarax_tui.screens.jobs import Job
+from qarax_tui.screens.jobs import Job, left_out
 from qarax_tui.screens.view import View
 
 if TYPE_CHECKING:
     from qarax_tui.client.api import Api
 
 Send = Callable[["Api", str], Awaitable[object]]
+Left = Sequence[tuple[Vm, str]]
+"""VMs that nothing is done to, with why not."""
 _UNKNOWN = "unknown"
 _LOUD = {"running", "paused", _UNKNOWN}
 _NAMES_SHOWN = 6
@@ -44,25 +47,28 @@ class VmVerbs(View):
         self._each("resume", lambda api, vm_id: api.resume_vm(vm_id))
 
     def do_stop(self) -> None:
-        vms = self._fitting("stop")
+        vms, left = self._fitting("stop")
         stopping = [vm for vm in vms if vm.operation is not None and vm.operation.action == "stop"]
-        if stopping:
-            self._ask_force(stopping)
-        else:
-            self._ask(_stop_question(vms), vms, "stop", lambda api, vm_id: api.stop_vm(vm_id))
+        if len(stopping) == len(vms):
+            self._ask_force(stopping, left)
+            return
+        going = [vm for vm in vms if vm not in stopping]
+        left += [(vm, "it is being stopped already") for vm in stopping]
+        self._ask(_stop_question(going), going, "stop", lambda api, vm_id: api.stop_vm(vm_id), left)
 
-    def _ask_force(self, vms: Sequence[Vm]) -> None:
+    def _ask_force(self, vms: Sequence[Vm], left: Left) -> None:
+        who = "It is" if len(vms) == 1 else "They are"
         lines = (
-            "It is being stopped already. Forcing pulls the plug: what the guest has not written is lost.",
+            f"{who} being stopped already. Forcing pulls the plug: what the guest has not written is lost.",
         )
         question = Question(f"Force {_named(vms)} off now?", lines, "Force off")
-        self._ask(question, vms, "stop", lambda api, vm_id: api.stop_vm(vm_id, grace=0))
+        self._ask(question, vms, "stop", lambda api, vm_id: api.stop_vm(vm_id, grace=0), left)
 
     def do_reboot(self) -> None:
-        vms = self._fitting("reboot")
+        vms, left = self._fitting("reboot")
         lines = ("The guest restarts; what runs in it is interrupted.",)
         question = Question(f"Reboot {_named(vms)}?", lines, "Reboot")
-        self._ask(question, vms, "reboot", lambda api, vm_id: api.reboot_vm(vm_id))
+        self._ask(question, vms, "reboot", lambda api, vm_id: api.reboot_vm(vm_id), left)
 
     def do_delete(self) -> None:
         vms = list(self.vms())
@@ -75,25 +81,36 @@ class VmVerbs(View):
         host = self.fleet.hosts.get(vm.host_id)
         return vm.status == _UNKNOWN and (host is None or host.status != "up")
 
-    def _fitting(self, action_id: str) -> list[Vm]:
-        """The targets whose status allows it; the refusal for none at all was said by the main screen."""
+    def _fitting(self, action_id: str) -> tuple[list[Vm], list[tuple[Vm, str]]]:
+        """The targets whose status allows it, and the others with why not.
+
+        The refusal for none at all was said by the main screen.
+        """
         allowed = BY_ID[action_id].statuses
-        return [vm for vm in self.vms() if allowed is None or vm.status in allowed]
+        fit = [vm for vm in self.vms() if allowed is None or vm.status in allowed]
+        return fit, [(vm, f"it is {vm.status}") for vm in self.vms() if vm not in fit]
 
     def _each(self, action_id: str, send: Send) -> None:
-        self._run(action_id, self._fitting(action_id), send)
+        vms, left = self._fitting(action_id)
+        self._run(action_id, vms, send, left)
 
-    def _ask(self, question: Question, vms: Sequence[Vm], action_id: str, send: Send) -> None:
-        def perform() -> None:
-            self._run(action_id, [vm for vm in vms if vm.id in self.fleet.vms], send)
+    def _ask(
+        self, question: Question, vms: Sequence[Vm], action_id: str, send: Send, left: Left = ()
+    ) -> None:
+        if left:
+            words = f"Left out, it does not fit them: {_list([vm for vm, _ in left])}."
+            question = replace(question, lines=(*question.lines, words))
+        self.confirm(question, lambda: self._run(action_id, vms, send, left))
 
-        self.confirm(question, perform)
-
-    def _run(self, action_id: str, vms: Sequence[Vm], send: Send) -> None:
+    def _run(self, action_id: str, vms: Sequence[Vm], send: Send, left: Left) -> None:
+        """For each that is still there; the others show in the report with why not."""
         api, label = self.session.api, BY_ID[action_id].label
-        if vms:
-            jobs = [Job(vm.name, _bound(send, api, vm.id)) for vm in vms]
-            self.main.run_jobs(f"{label} {_named(vms)}", jobs)
+        here = [vm for vm in vms if vm.id in self.fleet.vms]
+        left = [*((vm, "it is gone") for vm in vms if vm not in here), *left]
+        if here:
+            jobs = [Job(vm.name, _bound(send, api, vm.id)) for vm in here]
+            jobs += [left_out(vm.name, why) for vm, why in left]
+            self.main.run_jobs(f"{label} {_named(here)}", jobs)
         else:
             self.main.toast(f"{label}: the VM is gone, nothing was done.", severity="warning")
 
