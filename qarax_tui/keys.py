@@ -114,7 +114,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     _storage("add_object", "N", "Add object", "Register a file that is in a pool", changes=True, footer=12),
     _storage("transfer", "t", "Transfer", "Bring a file into a pool", changes=True, footer=13),
     _storage("new_disk", "b", "New disk", "A blank disk, or a copy of one", changes=True, footer=14),
-    _stored("cancel_transfer", "x", "Cancel", "Stop a transfer", changes=True, dangerous=True, footer=20),
+    _stored("cancel_transfer", "x", "Cancel", "Stop a transfer", changes=True, dangerous=True, footer=10),
     _stored("remove", "D", "Delete", "Forget a pool or object", changes=True, dangerous=True, footer=26),
     _boot("new_boot_source", "n", "New", "Name a kernel and its initrd", changes=True, footer=11),
     _boot("delete_boot_source", "D", "Delete", "Forget it", target="row", changes=True, dangerous=True,

@@ -26,6 +26,7 @@ from qarax_tui.screens.vm import VmView
 from qarax_tui.screens.welcome import Welcome
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import dashboard
+from tests.tui.screens.world import furnish
 
 VIEWS: dict[str, type[View]] = {
     **{view_id: type(make()) for view_id, make in ROOTS.items()},
@@ -195,3 +196,11 @@ def test_the_documentation_has_every_key() -> None:
         PAGE.write_text(f"{head}{BEGIN}{_key_tables()}{END}{tail}", encoding="utf-8")
         return
     assert tables == _key_tables(), "docs/dashboard.md is older than the action table; SNAPSHOTS=write"
+
+
+async def test_the_footer_of_a_running_transfer_has_room_for_its_cancel() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane, (80, 24)) as desk:
+            await desk.press("3", "j")
+            assert "x Cancel" in desk.text().splitlines()[-1]
