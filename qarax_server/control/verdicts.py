@@ -12,6 +12,7 @@ from qarax_server.settings import Placement as Limits
 
 PREFERRED = ("cloud_hypervisor", "qemu", "simulated")
 SIMULATED = "simulated"
+_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def explain(rules: Rules, groups: Mapping[str, Sequence[Judged]]) -> str:
     failed = next((rule for rule in closest["rules"] if not rule["passed"]), None)
     if failed is None:  # closed since the look: it did not keep what it promised, and a new look says why
         return "no host fits at this moment: try again"
-    remedy = _REMEDIES[last].format(**failed)
+    remedy = _REMEDIES[last].format(**(_in_mib(failed) if last == "memory" else failed))
     refused = ", ".join(f"{len(group)} by {rule}" for rule, group in up.items())
     return f"no host fits: {remedy} (hosts refused: {refused})"
 
@@ -150,9 +151,14 @@ def explain(rules: Rules, groups: Mapping[str, Sequence[Judged]]) -> str:
 _REMEDIES = {
     "files": "{needed} is on another host: make room there, or bring it to a pool that more hosts have",
     "driver": "no usable driver for {needed}; usable: {available}",
-    "memory": "{needed} bytes of memory needed, at most {available} free; ask for less or add a host",
+    "memory": "{needed} MiB of memory needed, at most {available} MiB free; ask for less or add a host",
     "cpus": "{needed} vCPUs needed, at most {available} free; ask for fewer or add a host",
 }
+
+
+def _in_mib(rule: Mapping[str, Any]) -> dict[str, int]:
+    """Rounded apart, so that what does not fit never looks as if it did."""
+    return {"needed": -(-rule["needed"] // _MIB), "available": rule["available"] // _MIB}
 
 
 def _up(host: Candidate) -> dict[str, Any]:

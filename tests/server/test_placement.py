@@ -80,7 +80,12 @@ def test_the_refusal_says_what_would_make_it_fit() -> None:
         "no host is up: set one up"
     )
     message = decide([host(), host("b", allocated_memory_bytes=GIB)], Needs(1, 9 * GIB), LIMITS).message
-    assert f"at most {8 * GIB} free" in message
+    assert f"at most {8 * 1024} MiB free" in message
+
+
+def test_what_lacks_one_byte_does_not_look_as_if_it_fitted() -> None:
+    message = decide([host(memory_bytes=8 * GIB)], Needs(1, 8 * GIB + 1), LIMITS).message
+    assert "8193 MiB of memory needed, at most 8192 MiB free" in message
 
 
 def test_the_host_that_comes_closest_says_what_would_make_it_fit() -> None:
@@ -88,7 +93,7 @@ def test_the_host_that_comes_closest_says_what_would_make_it_fit() -> None:
     message = decide(
         [host("b", usable_drivers=("qemu",)), *others], Needs(1, 9 * GIB, driver="qemu"), LIMITS
     ).message
-    assert f"{9 * GIB} bytes of memory needed, at most {8 * GIB} free" in message
+    assert f"{9 * 1024} MiB of memory needed, at most {8 * 1024} MiB free" in message
     assert message.endswith("(hosts refused: 4 by driver, 1 by memory)")
 
 
