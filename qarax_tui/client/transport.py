@@ -163,9 +163,19 @@ class Transport:
                 self._url(path), heartbeat=10, max_msg_size=4 * 2**20, autoping=True
             )
         except web.aiohttp.WSServerHandshakeError as error:
-            raise ApiError(f"The console cannot be opened: HTTP {error.status}.", error.status) from error
+            raise await self._why_closed(path, error.status) from error
         except (web.aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(error) from error
+
+    async def _why_closed(self, path: str, status: int) -> ApiError:
+        """The refusal of a console; the body of a WebSocket's is lost, so the same is asked for plainly."""
+        try:
+            await self.request("GET", f"{path.partition('?')[0]}?tail=1")
+        except ApiError as error:
+            return error
+        except ClientError:
+            pass  # what is known already will do
+        return ApiError(f"The console cannot be opened: HTTP {status}.", status)
 
     # --- how ---------------------------------------------------------------------------------------------
 

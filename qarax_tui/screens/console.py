@@ -50,6 +50,7 @@ class ConsolePage(VmVerbs):
         self.vm_id = vm_id
         self.name_shown = ""
         self.said, self.said_until = "", 0.0
+        self.told_state = ""
         self.console = ConsoleView(id="console")
         self.feed: ConsoleFeed | None = None
 
@@ -123,7 +124,7 @@ class ConsolePage(VmVerbs):
         if now.asked:
             return f"Asking for the input: what you type waits for it. {back}"
         lost = f"{now.holder} took the input over" if now.holder else "The input was lost"
-        lost = now.refused or lost
+        lost = "The console is not connected" if self.feed.state != "live" else now.refused or lost
         return f"{lost}: typing goes nowhere. {back}"
 
     def empty_text(self) -> str:
@@ -156,7 +157,12 @@ class ConsolePage(VmVerbs):
     def tick(self) -> None:
         if self.said and self.session.now() > self.said_until:
             self.said = ""
-        self.announce_note()
+        state = self.feed.state if self.feed is not None else ""
+        if state != self.told_state:  # the footer says it too
+            self.told_state = state
+            self.announce()
+        else:
+            self.announce_note()
 
     @on(ConsoleView.Followed)
     def _followed(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -37,8 +38,9 @@ def fit(text: str, width: int, align: str = "left") -> str:
 
 
 def sentence_line(sentence: str, line: int, width: int, height: int, style: Style) -> Strip:
-    """Line number `line` of a widget that shows nothing but a sentence, in its upper third."""
-    lines = sentence.split("\n")
+    """Line number `line` of a widget that shows nothing but a sentence, wrapped, in its upper third."""
+    room = max(1, width - 2)
+    lines = [part for text in sentence.split("\n") for part in wrap(text, room) or [""]]
     first = max(0, (height - len(lines)) // 3)
     text = lines[line - first] if first <= line < first + len(lines) else ""
     padding = " " * max(0, (width - len(text)) // 2)

@@ -76,11 +76,11 @@ async def test_what_is_typed_for_the_guest_never_becomes_a_key_of_the_dashboard(
             await desk.press("c", "i")
             await desk.until(lambda: "Every key goes to the guest" in desk.text())
             await plane.kill()
+            await desk.until(lambda: "The console is not connected: typing goes nowhere." in desk.text())
+            await plane.revive()
             await desk.until(
                 lambda: "The input was lost: typing goes nowhere. ctrl+] or F12 leaves." in desk.text()
             )
-            await plane.revive()
-            await desk.until(lambda: desk.app.fleet.connection.state == "live")
             await desk.press(*"ps", "x", "enter", "D")
             assert desk.changes() == []
             assert desk.main.view.view_id == "console"
@@ -338,3 +338,27 @@ async def test_a_console_is_saved_whole_though_only_its_end_is_shown(tmp_path: P
             await desk.press("enter")
             await desk.until(lambda: f"{len(console.data):,} bytes in " in desk.toasts())
             assert (tmp_path / "web.log").read_bytes() == bytes(console.data)
+
+
+async def test_a_console_that_is_refused_says_the_servers_reason_and_does_not_cut_it() -> None:
+    why = "host gamma does not answer: its node does not answer at 10.0.0.13:50051: connection refused"
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web", status="unknown")
+        for _ in range(40):
+            plane.refuse("GET", f"/vms/{vm}/console", 503, {"message": why, "code": "node_unavailable"})
+        async with dashboard(plane, (80, 24)) as desk:
+            await desk.press("c")
+            await desk.until(lambda: why in " ".join(desk.text().split()))
+
+
+async def test_keys_for_a_console_without_a_connection_are_not_said_to_be_taken_over() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web", status="running")
+        plane.console(vm).write(b"guest:~# ")
+        async with dashboard(plane) as desk:
+            await desk.press("c")
+            await desk.until(lambda: "guest:~#" in desk.text())
+            await plane.kill()
+            await desk.until(lambda: "Nothing answers" in desk.text())
+            await desk.press("i")
+            assert "The console is not connected: typing goes nowhere." in desk.text()
