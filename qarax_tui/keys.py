@@ -71,7 +71,7 @@ _boot = _about("Boot sources", "boot_sources")
 _record = _about("Operations and events", "operations", target="row")
 _console = _about("Console", "console")
 _list = _about("Lists", *TABLES)
-_cut = _about("Lists", "storage", "boot_sources", "orphans", "operations", "events", "actions")
+_cut = _about("Lists", "storage", "boot_sources", "orphans", "operations", "events", "actions", target="row")
 _seen = _about("Lists", *TABLES, *VM_VIEWS, "host", target="one")
 _any = _about("Everywhere")
 _STOPPED = frozenset({"created", "shutdown"})
@@ -123,7 +123,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     _orphan("ignore", "i", "Ignore", "Leave it as it is", changes=True, footer=12),
     _orphan("delete_orphan", "D", "Delete", "End it and delete it from its node", changes=True,
             dangerous=True, footer=26),
-    _about("Operations and events", "operations", "events", "pulse")(
+    _about("Operations and events", "operations", "events", "pulse", target="row")(
         "jump", "enter", "Go to", "Show what this row is about", footer=11),
     _record("cancel", "x", "Cancel", "Ask it to stop", changes=True, dangerous=True, footer=12),
     _record("retry", "r", "Retry", "Do the same again", changes=True, footer=13),

@@ -204,3 +204,13 @@ async def test_the_footer_of_a_running_transfer_has_room_for_its_cancel() -> Non
         async with dashboard(plane, (80, 24)) as desk:
             await desk.press("3", "j")
             assert "x Cancel" in desk.text().splitlines()[-1]
+
+
+async def test_a_list_without_a_row_offers_nothing_to_read_or_to_go_to() -> None:
+    async with ControlPlane() as plane, dashboard(plane) as desk:
+        for view in "3568":
+            await desk.press(view)
+            assert desk.table.table.cursor_id is None
+            footer = desk.text().splitlines()[-1]
+            assert "Read" not in footer
+            assert "Go to" not in footer
