@@ -26,6 +26,7 @@ from qarax_tui.stack.state import StateDirectory, default_path
 THEMES = ("dark", "light", "colour-blind", "16")
 THIS_MACHINE = "http://this-machine.invalid"  # what the settings say when they name no server
 INTERRUPTED = 130
+PICTURE_SIZE = (120, 36)
 DESCRIPTION = "Virtual machines on a fleet of Linux hosts. Without a command: the dashboard."
 EPILOG = """\
 examples:
@@ -51,7 +52,10 @@ DATABASE_PORT, _USERNAME, _PASSWORD, _NAME) that PostgreSQL is used and none is 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what it says, 1 with a sentence when not."""
     os.umask(0o077)
-    options = parser().parse_args(arguments)
+    command_line = parser()
+    options = command_line.parse_args(arguments)
+    if complaint := ignored(options):
+        command_line.error(complaint)
     try:
         status: int = options.run(options)
     except StackError as error:
@@ -77,15 +81,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--server", metavar="URL", help="the control plane to show")
     top.add_argument("--read-only", action="store_true", help="look, and change nothing")
     top.add_argument("--once", metavar="NOUN", help="print one list (vms, hosts, ...) and leave")
-    top.add_argument("-o", "--output", choices=["table", "json"], default="table", help="the form of --once")
+    top.add_argument("-o", "--output", choices=["table", "json"], help="the form of --once (default table)")
     top.add_argument("--screenshot", metavar="FILE.svg", help="write the dashboard's picture and leave")
     top.add_argument(
         "--view",
-        default="vms",
         metavar="NAME",
-        help="the view of --screenshot: vms, hosts, orphans, vm/NAME, console/NAME",
+        help="the view of --screenshot: vms (default), hosts, orphans, vm/NAME, console/NAME, host/NAME, ...",
     )
-    top.add_argument("--size", type=size, default=(120, 36), metavar="WxH", help="its size (default 120x36)")
+    top.add_argument("--size", type=size, metavar="WxH", help="its size (default 120x36)")
     top.add_argument("--theme", default="", choices=THEMES, metavar="NAME", help=", ".join(THEMES))
     add_state_dir(top)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
@@ -108,6 +111,17 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--vms", action="store_true", help="stop the VMs as well, power button first")
     add_state_dir(down)
     return top
+
+
+def ignored(options: argparse.Namespace) -> str:
+    """What was asked for and would not be done, as a sentence; empty when all would."""
+    if (options.view or options.size) and not options.screenshot:
+        return "--view and --size go with --screenshot FILE.svg"
+    if options.once and options.screenshot:
+        return "--once or --screenshot, one at a time"
+    if options.output and not options.once and "command" not in options:
+        return "-o goes with --once NOUN"
+    return ""
 
 
 def add_up(commands: Any, raw: type[argparse.HelpFormatter]) -> None:
@@ -186,13 +200,14 @@ def run_dashboard(options: argparse.Namespace) -> int:
     if options.once:
         from qarax_tui.once import print_list  # noqa: PLC0415 - needs no terminal library
 
-        return print_list(load_settings(server), options.once, options.output)
+        return print_list(load_settings(server), options.once, options.output or "table")
     settings = load_settings(server)
     first = None if options.screenshot else FirstRows(settings)  # beside the import of the terminal library
     from qarax_tui import app  # noqa: PLC0415 - a terminal library only when a terminal is needed
 
     if options.screenshot:
-        return app.screenshot(settings, options.screenshot, options.size, options.view, options.theme)
+        size, view = options.size or PICTURE_SIZE, options.view or "vms"
+        return app.screenshot(settings, options.screenshot, size, view, options.theme)
     status = app.run(settings, first, notice=notice, read_only=options.read_only, theme=options.theme)
     if ours and status == 0:
         print(f"The control plane and the VMs go on. To stop: qarax down{chosen(options)}  (--vms: VMs too)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from textual.geometry import Size
 
 from qarax_tui.client.errors import ClientError
-from qarax_tui.keys import ROOT_VIEWS
+from qarax_tui.keys import BY_ID, ROOT_VIEWS
 from qarax_tui.screens.console import ConsolePage
 from qarax_tui.screens.host import HostView
 from qarax_tui.screens.orphans import OrphansView
@@ -45,7 +45,7 @@ def portable(svg: str) -> str:
 def draw(app: QaraxApp, path: Path, size: tuple[int, int], view: str) -> int:
     """Returns the exit code; says on stderr why there is no picture."""
     kind, _, name = view.partition("/")
-    lists = (*ROOT_VIEWS, "orphans")
+    lists = [BY_ID[one].command for one in (*ROOT_VIEWS, "orphans")]
     if (kind not in lists or name) and not (kind in PAGES and name):
         known = ", ".join([*lists, *(f"{page}/NAME" for page in PAGES)])
         print(f"There is no view {view}; there are {known}.", file=sys.stderr)  # noqa: T201 - no screen
@@ -88,7 +88,7 @@ async def _picture(app: QaraxApp, size: Size, view: str) -> str:
             elif view == "orphans":
                 await app.main.push(OrphansView())
             else:
-                await app.main.show_root(view)
+                await app.main.show_root(view.replace("-", "_"))
         await pilot.pause(_PAGE_SECONDS if "/" in view else _VIEW_SECONDS)
         app.clear_notifications()
         await pilot.pause()

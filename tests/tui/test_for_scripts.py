@@ -73,6 +73,7 @@ async def test_a_server_that_is_not_there_is_a_sentence(plane: ControlPlane) -> 
         (("--size", "80x24", "--theme", "light"), "80x24", "paused"),
         (("--view", "vm/db-1"), "", "stands in"),
         (("--view", "orphans"), "", "First seen"),
+        (("--view", "boot-sources"), "", "Command line"),
     ],
 )
 async def test_a_screenshot_is_a_picture_of_what_was_asked(
@@ -99,3 +100,20 @@ async def test_a_screenshot_that_cannot_be_made_says_why(plane: ControlPlane, tm
     assert code == 1
     assert "was not written" in errors
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--view", "hosts"), "--view and --size go with --screenshot"),
+        (("--size", "80x24", "--once", "vms"), "--view and --size go with --screenshot"),
+        (("-o", "json"), "-o goes with --once"),
+        (("--once", "vms", "--screenshot", "x.svg"), "one at a time"),
+    ],
+)
+async def test_what_would_be_ignored_is_refused(
+    plane: ControlPlane, arguments: tuple[str, ...], sentence: str
+) -> None:
+    code, output, errors = await qarax(plane, *arguments)
+    assert (code, output) == (2, "")
+    assert sentence in errors
