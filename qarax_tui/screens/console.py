@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from qarax_tui.client.changes import Changes
+    from qarax_tui.client.console_input import InputState
     from qarax_tui.screens.main import MainScreen
     from qarax_tui.screens.session import Session
 
@@ -88,6 +89,10 @@ class ConsolePage(VmVerbs):
     def vms(self) -> tuple[Vm, ...]:
         return (self.vm,) if self.vm else ()
 
+    def cannot(self, action_id: str) -> str:
+        gone = action_id == "attach" and self.vm is None
+        return "Input: the VM is gone." if gone else super().cannot(action_id)
+
     def trail(self) -> tuple[str, ...]:
         self.name_shown = self.vm.name if self.vm else self.name_shown
         below = self.main.stack[-2].view_id if len(self.main.stack) > 1 else ""
@@ -119,13 +124,19 @@ class ConsolePage(VmVerbs):
             return ""
         back = "ctrl+] or F12 leaves."
         now = self.feed.input
-        if now.attached:
+        if now.attached and self.vm is not None:
             return f"Every key goes to the guest. {back}"
         if now.asked:
             return f"Asking for the input: what you type waits for it. {back}"
-        lost = f"{now.holder} took the input over" if now.holder else "The input was lost"
-        lost = "The console is not connected" if self.feed.state != "live" else now.refused or lost
-        return f"{lost}: typing goes nowhere. {back}"
+        return f"{self._lost(now)}: typing goes nowhere. {back}"
+
+    def _lost(self, now: InputState) -> str:
+        """Why there is no input, as a clause."""
+        if self.vm is None:
+            return "The VM is gone"
+        if self.feed is None or self.feed.state != "live":
+            return "The console is not connected"
+        return now.refused or (f"{now.holder} took the input over" if now.holder else "The input was lost")
 
     def empty_text(self) -> str:
         """What to say, and to do, while no line is shown."""
