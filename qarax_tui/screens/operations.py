@@ -10,7 +10,7 @@ from qarax_tui.client.records import Operation
 from qarax_tui.messages import Reveal
 from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import bar, duration, moment, took
-from qarax_tui.screens.jobs import Job
+from qarax_tui.screens.jobs import Job, left_out
 from qarax_tui.screens.table_view import SortKey, TableView
 from qarax_tui.widgets.fleet_table import Column
 from qarax_tui.widgets.status import Cell, status_cell
@@ -25,6 +25,7 @@ _AGAIN: Mapping[str, Callable[[Api, str], Awaitable[object]]] = {
     "resume": lambda api, vm_id: api.resume_vm(vm_id),
     "reboot": lambda api, vm_id: api.reboot_vm(vm_id),
 }
+_NOT_AGAIN = "it runs, its VM is gone, or it is nothing that can be done again"
 _ASKED_AGAIN = {"stop", "reboot"}
 
 
@@ -131,8 +132,10 @@ class OperationsView(TableView[Operation]):
         )
         lines = ("What has already happened stays as it is.",)
 
+        jobs = [Job(_label(row), self._cancel(row.id)) for row in running]
+        jobs += [left_out(_label(row), "it has ended") for row in self.targets() if not row.running]
+
         def cancel() -> None:
-            jobs = [Job(f"{row.action} {_subject(row)}", self._cancel(row.id)) for row in running]
             self.main.run_jobs(f"Cancel {what}", jobs)
 
         self.confirm(Question(f"Cancel {what}?", lines, "Cancel it", no="Leave it"), cancel)
@@ -143,10 +146,8 @@ class OperationsView(TableView[Operation]):
     def do_retry(self) -> None:
         rows, api = self._repeatable(), self.session.api
         named = f"{rows[0].action} of {_subject(rows[0])}" if len(rows) == 1 else f"{len(rows)} operations"
-        jobs = [
-            Job(f"{row.action} {_subject(row)}", partial(_AGAIN[row.action], api, row.subject_id))
-            for row in rows
-        ]
+        jobs = [Job(_label(row), partial(_AGAIN[row.action], api, row.subject_id)) for row in rows]
+        jobs += [left_out(_label(row), _NOT_AGAIN) for row in self.targets() if row not in rows]
 
         def retry() -> None:
             self.main.run_jobs(f"Retry {named}", jobs)
@@ -156,6 +157,10 @@ class OperationsView(TableView[Operation]):
             self.confirm(Question(f"Retry {named}?", lines, "Retry"), retry)
         else:
             retry()
+
+
+def _label(row: Operation) -> str:
+    return f"{row.action} {_subject(row)}"
 
 
 def _subject(row: Operation) -> str:

@@ -11,7 +11,7 @@ from qarax_tui.client.records import Noun, StorageObject, StoragePool, Transfer
 from qarax_tui.screens import storage_forms as forms
 from qarax_tui.screens.confirm import Question
 from qarax_tui.screens.format import bar, count, natural, size
-from qarax_tui.screens.jobs import Job
+from qarax_tui.screens.jobs import Job, left_out
 from qarax_tui.screens.table_view import SortKey, TableView
 from qarax_tui.widgets.fleet_table import Column
 from qarax_tui.widgets.status import Cell, status_cell
@@ -189,13 +189,14 @@ class StorageView(TableView[Row]):
         rows, api = self._those_running(), self.session.api
         what = f"the transfer {rows[0].name}" if len(rows) == 1 else f"{len(rows)} transfers"
         jobs = [Job(row.name, partial(api.cancel_transfer, row.storage_pool_id, row.id)) for row in rows]
-
+        jobs += [left_out(row.name, "no transfer that runs") for row in self.targets() if row not in rows]
         lines = ("What has come so far is thrown away.",)
         question = Question(f"Cancel {what}?", lines, "Cancel it", no="Leave it")
         self.confirm(question, lambda: self.main.run_jobs(f"Cancel {what}", jobs))
 
     def do_remove(self) -> None:
         rows = self._removable()
+        left = [row for row in self.targets() if row not in rows]
         lines = ("It is forgotten here; the files stay where they are. What is in use is refused.",)
         pools = sum(isinstance(row, StoragePool) for row in rows)
         counts = ((pools, "pool"), (len(rows) - pools, "object"))
@@ -204,7 +205,9 @@ class StorageView(TableView[Row]):
         typed = "" if len(rows) == 1 else str(len(rows))
 
         def delete() -> None:
-            self.main.run_jobs(f"Delete {name}", [self._removal(row) for row in rows])
+            jobs = [self._removal(row) for row in rows]
+            jobs += [left_out(row.name, "a transfer stays as a record") for row in left]
+            self.main.run_jobs(f"Delete {name}", jobs)
 
         self.confirm(Question(f"Delete {name}?", lines, "Delete", typed), delete)
 

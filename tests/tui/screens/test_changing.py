@@ -197,3 +197,19 @@ async def test_two_keys_in_one_moment_close_one_dialog_and_not_the_dashboard() -
             dialog.dismiss(None)
             await desk.pilot.pause()
             assert desk.screen is desk.main
+
+
+async def test_marked_rows_that_cannot_be_cancelled_or_deleted_are_in_the_report() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        plane.add("operation", action="stop", status="running", subject_name="slow")
+        async with dashboard(plane, (120, 40)) as desk:
+            await desk.press("5", "a", "x", "y")
+            await desk.until(lambda: "4 left out" in desk.text())
+            assert "it has ended" in desk.text()
+            await desk.press("escape", "3", "a", "x", "y")
+            await desk.until(lambda: "4 left out" in desk.text())
+            assert "vmlinux  no transfer that runs" in desk.text()
+            await desk.press("escape", "D", "4", "enter")
+            await desk.until(lambda: "1 left out" in desk.text())
+            assert "debian.raw  a transfer stays as a record" in desk.text()
