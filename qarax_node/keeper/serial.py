@@ -33,7 +33,7 @@ class Serial:
         "_bound",
         "_deadline",
         "_pause",
-        "_rebooted_at",
+        "_rebooted",
         "holder",
         "input",
         "kind",
@@ -54,7 +54,7 @@ class Serial:
         self.input = b""
         self.holder: tuple[object, str] | None = None
         self._bound = 0
-        self._rebooted_at = -1
+        self._rebooted = False
         self._pause = 0.0
         self._deadline = 0.0
 
@@ -89,12 +89,10 @@ class Serial:
         return True
 
     def _mark(self) -> None:
-        # the socket that is going may accept once more before the new one is bound: still one reboot
-        if self.kind == "reboot" and self._rebooted_at == self.log.end:
-            return
-        self.log.mark(self.kind, self.text)
-        if self.kind == "reboot":
-            self._rebooted_at = self.log.end
+        # a VMM that goes may accept once more, be it to reboot or to end: it says more only when it rebooted
+        self._rebooted = self.kind == "reboot"
+        if not self._rebooted:
+            self.log.mark(self.kind, self.text)
 
     def read(self) -> bool:
         """Append what is there, one buffer full; False at the end of the socket."""
@@ -107,6 +105,9 @@ class Serial:
         except OSError:
             return False
         if count:
+            if self._rebooted:
+                self._rebooted = False
+                self.log.mark("reboot", self.text)
             self.log.append(_buffer[:count])
         return count > 0
 

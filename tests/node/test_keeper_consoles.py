@@ -9,6 +9,14 @@ from tests.fakes.serial_vmm import pattern
 from tests.node.keeping import FakeVm, KeeperProcess, index_lines, start, until, until_async
 
 
+async def rebind(vm: FakeVm) -> None:
+    """The socket goes and another one comes, as when a guest reboots."""
+    vm.command("unbind")
+    await until(lambda: not vm.socket.exists())
+    vm.command("rebind")
+    await until(vm.socket.exists)
+
+
 async def test_the_console_log_holds_exactly_what_the_guest_wrote(
     keeper: KeeperClient, fake_vm: FakeVm
 ) -> None:
@@ -44,13 +52,24 @@ async def test_a_second_boot_appends(keeper: KeeperClient, fake_vm: FakeVm) -> N
 async def test_a_socket_bound_anew_is_a_reboot(keeper: KeeperClient, fake_vm: FakeVm) -> None:
     await start(keeper, fake_vm, 160)
     await until(lambda: fake_vm.size() == 160)
-    fake_vm.command("rebind")
-    await until(lambda: index_lines(fake_vm, "reboot"))
+    await rebind(fake_vm)
     await keeper.attach(fake_vm.vm_id, fake_vm.socket, "reboot")
     fake_vm.command("more 160")
     await until(lambda: fake_vm.size() == 320)
     assert fake_vm.log.read_bytes() == pattern(0, 320)
-    assert len(index_lines(fake_vm, "reboot")) == 1
+    assert [line["offset"] for line in index_lines(fake_vm, "reboot")] == [160]
+
+
+async def test_a_vmm_that_accepts_once_more_before_it_ends_has_not_rebooted(
+    keeper: KeeperClient, fake_vm: FakeVm
+) -> None:
+    await start(keeper, fake_vm, 160)
+    await until(lambda: fake_vm.size() == 160)
+    await rebind(fake_vm)
+    await keeper.attach(fake_vm.vm_id, fake_vm.socket, "reboot")
+    fake_vm.command("exit 0")
+    await until(lambda: index_lines(fake_vm, "exit"))
+    assert not index_lines(fake_vm, "reboot")
 
 
 async def test_attach_says_when_the_vmm_dies_first(keeper: KeeperClient, fake_vm: FakeVm) -> None:
@@ -138,7 +157,8 @@ async def test_a_socket_that_stays_away_is_told_soon_and_followed_when_it_comes_
     await until(lambda: lost, 9)
     assert "lost until the guest reboots" in lost[0].reason
     fake_vm.command("rebind")
-    await until(lambda: index_lines(fake_vm, "reboot"))
+    await until(fake_vm.socket.exists)
     fake_vm.command("more 160")
     await until(lambda: fake_vm.size() == 320)
+    assert index_lines(fake_vm, "reboot")
     assert len(lost) == 1
