@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qarax_tui.client.api import Api
-from qarax_tui.client.errors import ClientError
+from qarax_tui.client.errors import ClientError, ServerAway
 from qarax_tui.client.settings import load_settings
 from qarax_tui.stack import certificates, hypervisor, ports, processes, seed, services, simulated
 from qarax_tui.stack import image as guest_image
@@ -60,9 +60,9 @@ def up(options: Options, say: Say) -> Outcome:
             facts = attempt.run()
         except ClientError as error:
             attempt.undo()
-            raise StackError(
-                f"The control plane answered, and refused: {error.sentence} {error.fix}".strip()
-            ) from error
+            away = isinstance(error, ServerAway)
+            what = "The server went away meanwhile" if away else "The control plane answered, and refused"
+            raise StackError(f"{what}: {error.sentence} {error.fix}".strip()) from error
         except BaseException:
             attempt.undo()
             raise

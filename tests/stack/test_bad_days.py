@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from qarax_tui.client.errors import ServerAway
 from qarax_tui.stack import processes
 from qarax_tui.stack.accounts import database_account
+from qarax_tui.stack.errors import StackError
 from qarax_tui.stack.postgres import Postgres
+from qarax_tui.stack.up import Options, up
 from tests.stack.conftest import Qarax
 
 
@@ -113,3 +116,14 @@ def test_a_half_made_database_is_made_again(place: Path) -> None:
     server.prepare()
     record = server.start()
     assert server.stop(record)
+
+
+def test_a_server_that_goes_while_it_is_set_up_is_not_said_to_have_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes(_: object) -> None:
+        raise ServerAway("Nothing answers.", "Start it with `qarax up`.")
+
+    monkeypatch.setattr("qarax_tui.stack.up._Attempt.run", goes)
+    with pytest.raises(StackError, match=r"^The server went away meanwhile: Nothing answers\. Start it"):
+        up(Options(state_dir=place / "s"), print)
