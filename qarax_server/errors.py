@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_NAMED = 5
+
 
 class QaraxError(Exception):
     """The root; on its own it is a defect of the program.
@@ -71,6 +73,16 @@ class Busy(Conflict):
     """Another operation is in the way; `details["operation"]` is it: HTTP 409."""
 
     code = "busy"
+
+
+class InUse(Conflict):
+    """What others need stays; the message names the first of them and counts the rest: HTTP 409."""
+
+    code = "in_use"
+
+    def __init__(self, what: str, users: Sequence[str]) -> None:
+        more = f" and {len(users) - _NAMED:,} more" if len(users) > _NAMED else ""
+        super().__init__(f"{what} is in use: {', '.join(users[:_NAMED])}{more}")
 
 
 class TooLarge(QaraxError):

@@ -14,7 +14,7 @@ from qarax_server.api.schemas import BootSource, NewBootSource
 from qarax_server.api.schemas.queries import Page
 from qarax_server.api.services import DATABASE
 from qarax_server.database import Event, Transaction
-from qarax_server.errors import Conflict, Invalid, NotFound
+from qarax_server.errors import InUse, Invalid, NotFound
 from qarax_server.roles import Role
 from qarax_server.store import boot_sources, storage_objects
 
@@ -91,7 +91,7 @@ async def delete_boot_source(request: web.Request) -> web.StreamResponse:
     async with request.app[DATABASE].transaction() as tx:
         found = await boot_sources.lock_boot_source(tx, boot_source_id)
         if users := await boot_sources.list_boot_source_users(tx, boot_source_id):
-            raise Conflict(f"boot source {found.name} is in use: {', '.join(users)}", code="in_use")
+            raise InUse(f"boot source {found.name}", users)
         before = await tx.snapshot("boot_source", boot_source_id)
         await boot_sources.delete_boot_source(tx, boot_source_id)
         message = f"boot source {found.name} was deleted"

@@ -14,7 +14,7 @@ from qarax_server.control.deployment import deployments
 from qarax_server.control.monitor import Monitor
 from qarax_server.control.networks import check_address
 from qarax_server.database import Event
-from qarax_server.errors import Conflict, Invalid
+from qarax_server.errors import InUse, Invalid
 from qarax_server.roles import Role
 from qarax_server.ssh import keys
 from qarax_server.store import hosts
@@ -125,7 +125,7 @@ async def delete_host(request: web.Request) -> web.StreamResponse:
         host = await hosts.lock_host(tx, host_id)
         await deployments.require_idle(tx, host_id)
         if users := await hosts.list_host_users(tx, host_id):
-            raise Conflict(f"host {host.name} is in use: {', '.join(users)}", code="in_use")
+            raise InUse(f"host {host.name}", users)
         before = await tx.snapshot("host", host_id)
         name = await hosts.delete_host(tx, host_id)
         tx.record(Event("delete", "host", host_id, name, f"host {name} was forgotten", before=before))

@@ -14,7 +14,7 @@ from qarax_server.api.schemas import NewStoragePool, StoragePool
 from qarax_server.api.schemas.queries import ListStoragePools
 from qarax_server.api.services import DATABASE
 from qarax_server.database import Event
-from qarax_server.errors import Conflict
+from qarax_server.errors import InUse
 from qarax_server.roles import Role
 from qarax_server.store import storage_pools
 
@@ -93,7 +93,7 @@ async def delete_storage_pool(request: web.Request) -> web.StreamResponse:
     async with request.app[DATABASE].transaction() as tx:
         pool = await storage_pools.get_storage_pool(tx, pool_id, lock=True)
         if users := await storage_pools.list_storage_pool_users(tx, pool_id):
-            raise Conflict(f"storage pool {pool.name} is in use: {', '.join(users)}", code="in_use")
+            raise InUse(f"storage pool {pool.name}", users)
         before = await tx.snapshot("storage_pool", pool_id)
         await storage_pools.delete_storage_pool(tx, pool_id)
         message = f"storage pool {pool.name} was deleted; its files stay"

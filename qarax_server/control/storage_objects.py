@@ -13,7 +13,7 @@ from typing import Any
 from qarax_server.control import pool_hosts
 from qarax_server.control.core import Core
 from qarax_server.database import Connection, Event, Transaction
-from qarax_server.errors import Conflict, Invalid, NodeUnavailable, NotFound
+from qarax_server.errors import Conflict, InUse, Invalid, NodeUnavailable, NotFound
 from qarax_server.models import StorageObject, StoragePool
 from qarax_server.store import storage_objects, storage_pools
 
@@ -46,13 +46,13 @@ async def delete(core: Core, object_id: str, *, with_file: bool) -> None:
     """Forget an object that nobody uses, after removing its file when asked to.
 
     Raises:
-        Conflict: it is in use; the message says by whom.
+        InUse: the message says by whom.
         NodeUnavailable: the file was to be removed and no host of the pool answers.
     """
     async with core.database.transaction() as tx:
         found = await storage_objects.get_storage_object(tx, object_id, lock=True)
         if users := await storage_objects.list_storage_object_users(tx, object_id):
-            raise Conflict(f"storage object {found.name} is in use: {', '.join(users)}", code="in_use")
+            raise InUse(f"storage object {found.name}", users)
         pool = await storage_pools.get_storage_pool(tx, found.storage_pool_id)
         if with_file:
             await _check_file_of_nobody_else(tx, found, pool)

@@ -47,12 +47,12 @@ WHERE id = %(id)s
 RETURNING *;
 
 -- name: list_host_users
--- What stands in the way of forgetting a host, in words; the first few of each kind.
-(SELECT 'VM ' || name AS who FROM vms WHERE host_id = %(id)s ORDER BY name LIMIT 5)
+-- What stands in the way of forgetting a host, in words.
+(SELECT 'VM ' || name AS who FROM vms WHERE host_id = %(id)s ORDER BY name)
 UNION ALL
-(SELECT 'storage pool ' || name FROM storage_pools WHERE host_id = %(id)s ORDER BY name LIMIT 5)
+(SELECT 'storage pool ' || name FROM storage_pools WHERE host_id = %(id)s ORDER BY name)
 UNION ALL
-(SELECT 'storage object ' || name FROM storage_objects WHERE host_id = %(id)s ORDER BY name LIMIT 5);
+(SELECT 'storage object ' || name FROM storage_objects WHERE host_id = %(id)s ORDER BY name);
 
 -- name: delete_host
 -- Forget a host that nothing is on.

@@ -130,6 +130,16 @@ async def test_a_boot_source_takes_objects_of_the_right_type(api: Client, pool_i
         assert response.status == 204
 
 
+async def test_what_many_use_names_five_of_them_and_counts_the_rest(api: Client, pool_id: str) -> None:
+    kernel = await create(api, "/storage-objects", an_object(pool_id))
+    for name in "abcdefg":
+        await create(api, "/boot-sources", {"name": name, "kernel_image_id": kernel})
+    async with api.delete(f"/storage-objects/{kernel}") as response:
+        answer = await response.json()
+    named = ", ".join(f"boot source {name}" for name in "abcde")
+    assert answer["message"] == f"storage object vmlinux is in use: {named} and 2 more"
+
+
 async def test_a_command_line_is_counted_in_bytes(api: Client, pool_id: str) -> None:
     kernel = await create(api, "/storage-objects", an_object(pool_id))
     body = {"name": "linux", "kernel_image_id": kernel}
