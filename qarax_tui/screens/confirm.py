@@ -17,15 +17,22 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
+_READING_SECONDS = 0.7
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`typed`, when given, must be typed before the button works. `no` is what the other button says."""
+    """`typed`, when given, must be typed before the button works. `no` is what the other button says.
+
+    One that is `unasked` opens by itself, maybe between two keys: yes is not heard before it can be read.
+    """
 
     title: str
     lines: tuple[str, ...]
     verb: str
     typed: str = ""
     no: str = "Cancel"
+    unasked: bool = False
 
 
 class Confirm(Dialog[bool]):
@@ -58,11 +65,16 @@ class Confirm(Dialog[bool]):
                     id="yes",
                     compact=True,
                     variant="error",
-                    disabled=bool(question.typed),
+                    disabled=bool(question.typed) or question.unasked,
                 )
 
     def on_mount(self) -> None:
         self.query_one("#typed" if self.question.typed else "#no").focus()
+        if self.question.unasked:
+            self.set_timer(_READING_SECONDS, self._allow)
+
+    def _allow(self) -> None:
+        self.query_one("#yes", Button).disabled = False
 
     @on(Input.Changed, "#typed")
     def _typed(self, event: Input.Changed) -> None:
@@ -86,5 +98,5 @@ class Confirm(Dialog[bool]):
         self.focus_next(Button)
 
     def action_yes(self) -> None:
-        if not self.question.typed:
+        if not self.question.typed and not self.query_one("#yes", Button).disabled:
             self.dismiss(True)

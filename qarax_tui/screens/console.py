@@ -254,7 +254,7 @@ class ConsolePage(VmVerbs):
 
     def _ask_takeover(self, holder: str) -> None:
         lines = (f"{holder} types into this console now and will be cut off.",)
-        question = Question(f"Take over the input of {self.name_shown}?", lines, "Take over")
+        question = Question(f"Take over the input of {self.name_shown}?", lines, "Take over", unasked=True)
         self.confirm(question, lambda: self.console.claim(takeover=True))
 
     def _prompt(self, label: str, hint: str, entered: Callable[[str], None], value: str) -> None:

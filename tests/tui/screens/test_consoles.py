@@ -77,6 +77,9 @@ async def test_the_input_another_one_holds_is_taken_over_only_when_told_to() -> 
             assert console.holder == "ann"
             await desk.press("f12", "i")
             await desk.until(lambda: "Take over the input of db-1?" in desk.text())
+            await desk.press("y", "up", "y")  # still typed for the guest: the question had just opened
+            assert "Take over the input of db-1?" in desk.text()
+            await desk.until(lambda: not desk.screen.query_one("#yes").disabled)
             await desk.press("y")
             await desk.until(lambda: "Every key goes to the guest" in desk.text())
             await desk.press("p")
