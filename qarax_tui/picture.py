@@ -39,7 +39,7 @@ _FONT_LINK = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 def portable(svg: str) -> str:
     """The picture without the font that it would load from an address, its spaces kept by every viewer."""
     plain = _FONT_LINK.sub("", svg).replace("&#160;", " ")
-    return plain.replace("<text ", '<text xml:space="preserve" ')
+    return plain.replace("<svg ", '<svg xml:space="preserve" ', 1)
 
 
 def draw(app: QaraxApp, path: Path, size: tuple[int, int], view: str) -> int:

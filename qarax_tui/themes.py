@@ -35,6 +35,20 @@ def _bars(trough: str, thumb: str, held: str) -> dict[str, str]:
     }
 
 
+def _blocks(
+    cursor: str, marked: str, selection: str, *, on_cursor: str, on_deep: str, on_bright: str
+) -> dict[str, str]:
+    """Coloured blocks; the text `on-deep` stands on primary and error, `on-bright` on warning and accent."""
+    return {
+        "cursor": cursor,
+        "marked": marked,
+        "input-selection-background": selection,
+        "on-cursor": on_cursor,
+        "on-deep": on_deep,
+        "on-bright": on_bright,
+    }
+
+
 DARK: Final = Theme(
     name="qarax-dark",
     primary="#7aa2d6",
@@ -47,16 +61,17 @@ DARK: Final = Theme(
     background="#10141b",
     surface="#151a23",
     panel="#1d2430",
-    variables=_statuses("#84bd7f", "#e0b268", "#78849a", "#d490c9")
+    variables=_statuses("#84bd7f", "#e0b268", "#8b96ab", "#d490c9")
     | _bars("#10141b", "#39465a", "#56657d")
-    | {"cursor": "#2a3a52", "marked": "#2b2f24", "block-cursor-text-style": "none"},
+    | _blocks("#2a3a52", "#2b2f24", "#3f5880", on_cursor="#ccd4df", on_deep="#10141b", on_bright="#10141b")
+    | {"block-cursor-text-style": "none"},
 )
 
 LIGHT: Final = Theme(
     name="qarax-light",
     primary="#1f5fae",
     secondary="#7d8898",
-    accent="#0b7a6d",
+    accent="#0a7166",
     success="#22743c",
     warning="#8f5b00",
     error="#b3261e",
@@ -65,9 +80,10 @@ LIGHT: Final = Theme(
     surface="#f3f3ee",
     panel="#e8e9e3",
     dark=False,
-    variables=_statuses("#22743c", "#8f5b00", "#667080", "#8b3a80")
+    variables=_statuses("#22743c", "#8f5b00", "#5c6675", "#8b3a80")
     | _bars("#fbfbf8", "#c3c8d0", "#7d8898")
-    | {"cursor": "#cfe0f5", "marked": "#eeeacb", "block-cursor-text-style": "none"},
+    | _blocks("#cfe0f5", "#eeeacb", "#a9c7ea", on_cursor="#252b33", on_deep="#fbfbf8", on_bright="#fbfbf8")
+    | {"block-cursor-text-style": "none"},
 )
 
 COLOUR_BLIND: Final = Theme(
@@ -82,9 +98,10 @@ COLOUR_BLIND: Final = Theme(
     background="#10141b",
     surface="#151a23",
     panel="#1d2430",
-    variables=_statuses("#56b4e9", "#f0e442", "#8791a3", "#cc79a7")
+    variables=_statuses("#56b4e9", "#f0e442", "#929cad", "#cc79a7")
     | _bars("#10141b", "#3b4654", "#5d6b7d")
-    | {"cursor": "#23405a", "marked": "#35331d", "block-cursor-text-style": "none"},
+    | _blocks("#23405a", "#35331d", "#2b5f86", on_cursor="#d5dae1", on_deep="#10141b", on_bright="#10141b")
+    | {"block-cursor-text-style": "none"},
 )
 
 SIXTEEN: Final = Theme(
@@ -103,19 +120,22 @@ SIXTEEN: Final = Theme(
     boost="ansi_default",
     variables=_statuses("ansi_green", "ansi_yellow", "ansi_bright_black", "ansi_magenta")
     | _bars("ansi_default", "ansi_bright_black", "ansi_blue")
+    | _blocks(
+        "ansi_blue",
+        "ansi_default",
+        "ansi_cyan",
+        on_cursor="ansi_bright_white",
+        on_deep="ansi_bright_white",
+        on_bright="ansi_black",
+    )
     | {
-        "cursor": "ansi_blue",
-        "marked": "ansi_default",
         "ansi-background": "ansi_black",
         "ansi-foreground": "ansi_white",
         "border-blurred": "ansi_bright_black",
         "block-cursor-foreground": "ansi_black",
         "block-cursor-background": "ansi_white",
-        "input-cursor-background": "ansi_white",
-        "input-cursor-foreground": "ansi_black",
-        "input-selection-background": "ansi_bright_blue",
         "input-selection-foreground": "ansi_black",
-        "screen-selection-background": "ansi_bright_blue",
+        "screen-selection-background": "ansi_cyan",
         "screen-selection-foreground": "ansi_black",
     },
 )

@@ -79,7 +79,7 @@ class Header(Bar):
         if not self.news(link.server, words, summary, read_only):
             return
         left = Content.assemble(
-            (" qarax ", "bold $background on $primary"),
+            (" qarax ", "bold $on-deep on $primary"),
             "  ",
             (link.server, "$foreground"),
             "  ",

@@ -109,7 +109,7 @@ class ConsolePage(VmVerbs):
         if self.said:
             parts.append((f"{self.said}  ", "$accent"))
         if feed is not None and feed.input.attached:
-            parts.append((" INPUT ", "bold $background on $warning"))
+            parts.append((" INPUT ", "bold $on-bright on $warning"))
         elif not self.console.follow:
             behind = self.console.behind
             parts.append((f"{count(behind, 'line')} below  " if behind else "not following  ", "$warning"))

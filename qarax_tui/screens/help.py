@@ -35,7 +35,7 @@ class Help(Dialog[None]):
         everywhere = [action for action in for_view(self.view_id) if "*" in action.views]
         with Vertical(classes="dialog help") as box:
             box.border_title = Content("Keys here")
-            marks = "dim is off: read-only" if self.read_only else "colour marks what asks first"
+            marks = "dim is off: read-only" if self.read_only else "bold asks first"
             box.border_subtitle = Content(f"esc closes · {marks}")
             with VerticalScroll(), Horizontal(classes="help-columns"):
                 yield Static(self._column(here, whole=True), classes="help-column")
@@ -54,7 +54,7 @@ class Help(Dialog[None]):
         key, text = self.keymap.shown(action), action.help if whole else action.label
         if action.changes and self.read_only:
             return Content.styled(f" {key:<7} {text}", "$muted")
-        return _plain(key, text, "$warning" if action.dangerous else "$accent")
+        return _plain(key, text, "bold $warning" if action.dangerous else "$accent")
 
 
 def _plain(key: str, text: str, style: str = "$accent") -> Content:

@@ -39,8 +39,6 @@ class ConsoleView(ConsoleFinding, can_focus=True):
         overflow-x: hidden;
         overflow-y: scroll;
         scrollbar-size-vertical: 1;
-        & > .console-view--match { background: $warning; color: $background; }
-        & > .console-view--current-match { background: $accent; color: $background; text-style: bold; }
         & > .console-view--marker { color: $text-accent; text-style: bold; }
         & > .console-view--gap { color: $text-error; text-style: bold; }
         & > .console-view--time { color: $text-muted; }

@@ -55,7 +55,7 @@ class Desk:
         """Press keys faster than they can be answered; those with a name type no character."""
         for key in keys:
             self.app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await self.pilot.pause()
+        await self.pilot.pause(0)
         await self.until(lambda: not self.app.keys_waiting)
 
     async def type(self, text: str) -> None:
