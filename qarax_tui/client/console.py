@@ -9,7 +9,8 @@ r"""One VM's console by byte offset: live bytes, history on demand, gaps and boo
     await feed.load_newer()             # after much history: forward again; False when at the live end
     await feed.attach(takeover=False); await feed.send(b"ls\n"); await feed.detach()
 
-The wire is in docs/interfaces.md (Console). How history is fetched is in `console_history`.
+The wire is in docs/interfaces.md (Console). How history is fetched is in `console_history`; what is kept of
+the log, in `console_log`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import web
-from .blocks import Block, Marker
 from .changes import Pending
 from .connection import Backoff
-from .console_history import Part, as_marker, from_line_start, gap_text, parse, read_range, whole
+from .console_history import as_marker, parse, read_range, whole
 from .console_input import InputState, answered, as_away, away
+from .console_log import ConsoleLog
 from .errors import ApiError, ClientError, ReadOnly, ServerAway
-from .ring import ConsoleRing
 from .sanitise import safe
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 State = Literal["connecting", "live", "away", "gone"]
 BATCH_SECONDS = 0.05
-FIRST_LINES = 1_000
 HISTORY_BYTES = 512 * 1024
 NOT_FOUND = 404
 
@@ -46,15 +45,12 @@ class ConsoleFeed:
     def __init__(self, api: Api, vm_id: str, ring_bytes: int = 32 * 2**20) -> None:
         self.api = api
         self.vm_id = vm_id
-        self.ring = ConsoleRing(ring_bytes)
+        self.log = ConsoleLog(ring_bytes)
+        self.ring = self.log.ring
         self.state: State = "connecting"
         self.sentence = ""
         self.since = time.time()
         self.input = InputState()
-        self.log_end = 0
-        self._began = False
-        self._at_oldest = False
-        self._seen_marks: dict[tuple[int, str, float | None], None] = {}
         self._socket: web.aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
         self._watchers: set[Pending] = set()
@@ -96,7 +92,7 @@ class ConsoleFeed:
     @property
     def has_older(self) -> bool:
         """Whether the log may hold bytes in front of the ring."""
-        return self._began and not self._at_oldest
+        return self.log.has_older
 
     async def load_older(self) -> bool:
         """Puts one more piece of history in front; ClientError when the server is away."""
@@ -105,25 +101,19 @@ class ConsoleFeed:
             return False
         asked = max(0, until - HISTORY_BYTES)
         begins, parts = await read_range(self.api, self.vm_id, asked, until)
-        self._at_oldest = begins > asked or asked == 0
+        self.log.at_oldest = begins > asked or asked == 0
         if self.ring.start_offset == until:
-            self.ring.prepend(parts if self._at_oldest else from_line_start(parts))
+            self.log.put_in_front(parts)
             self._wake()
-        return not self._at_oldest
+        return not self.log.at_oldest
 
     async def load_newer(self) -> bool:
         """Goes on after the ring's end when history pushed the live end out; ClientError as above."""
         if not self.ring.detached:
             return False
         start = self.ring.end_offset
-        until = min(self.log_end, start + HISTORY_BYTES)
-        _, parts = await read_range(self.api, self.vm_id, start, until)
-        for part in parts:
-            self._add(part)
-        if self.ring.start_offset > 0:
-            self._at_oldest = False
-        if self.ring.end_offset >= self.log_end:
-            self.ring.detached = False
+        _, parts = await read_range(self.api, self.vm_id, start, min(self.log.end, start + HISTORY_BYTES))
+        self.log.put_behind(parts)
         self._wake()
         return self.ring.detached
 
@@ -138,22 +128,14 @@ class ConsoleFeed:
             while await self.load_older():
                 pass
             return
-        self._forget(begins)
-        for part in parts:
-            self._add(part)
-        self.ring.detached = self._at_oldest = True
+        self.log.begin_at_oldest(begins, parts)
         self._wake()
 
     async def to_live_end(self) -> None:
         """Forgets what is kept and begins again with the last lines; needed only when detached."""
         if self.ring.detached:
-            self._forget(self.log_end)
-            self._began = self._at_oldest = False
+            self.log.begin_again()
             await self._hang_up()
-
-    def _forget(self, offset: int) -> None:
-        self.ring.clear(offset)
-        self._seen_marks.clear()
 
     # --- input -------------------------------------------------------------------------------------------
 
@@ -216,9 +198,7 @@ class ConsoleFeed:
             await asyncio.sleep(backoff.next())
 
     async def _follow(self, backoff: Backoff) -> None:
-        end = self.log_end if self.ring.detached else self.ring.end_offset
-        start = f"from={end}" if self._began else f"tail={FIRST_LINES}"
-        socket = await self.api.open_websocket(f"/vms/{self.vm_id}/console?{start}&follow=true")
+        socket = await self.api.open_websocket(f"/vms/{self.vm_id}/console?{self.log.wanted}&follow=true")
         self._socket = socket
         self._enter("live")
         try:
@@ -226,7 +206,8 @@ class ConsoleFeed:
                 await self.attach()
             async for message in socket:
                 if message.type is web.aiohttp.WSMsgType.BINARY:
-                    self._take_bytes(message.data)
+                    self.log.take_bytes(message.data)
+                    self._wake()
                 elif message.type is web.aiohttp.WSMsgType.TEXT:
                     self._take_text(message.data)
                     backoff.succeeded()
@@ -239,58 +220,18 @@ class ConsoleFeed:
         if socket is not None:
             await socket.close()
 
-    def _take_bytes(self, data: bytes) -> None:
-        if not self._began:
-            self._take_offset(self.log_end)
-        self.log_end += len(data)
-        if not self.ring.detached:
-            self.ring.append(data)
-        self._wake()
-
     def _take_text(self, text: str) -> None:
         message = parse(text)
         kind, marker = message.get("type"), as_marker(message)
         if kind == "offset":
-            self._take_offset(whole(message, "offset"))
+            self.log.take_offset(whole(message, "offset"))
         elif marker is not None:
-            if not self._began:
-                self._take_offset(marker.offset)
-            if not self.ring.detached:
-                self._add(marker)
+            self.log.take_marker(marker)
         elif kind == "input":
             self.input = answered(self.input, message)
         elif kind == "error":
             self._take_error(safe(message.get("message") or "The console reported an error."))
         self._wake()
-
-    def _take_offset(self, offset: int) -> None:
-        """Where the following bytes belong; what lies between is a gap that somebody should have told."""
-        self.log_end = offset
-        if not self._began:
-            self.ring.clear(offset)
-            self._began, self._at_oldest = True, offset == 0
-        elif not self.ring.detached and offset != self.ring.end_offset:
-            missing = offset - self.ring.end_offset
-            if not self._gap_was_told():
-                self._add(Marker(offset, "gap", gap_text(missing, "no longer kept")))
-            self.ring.jump(offset)
-
-    def _gap_was_told(self) -> bool:
-        last = self.ring.lines(self.ring.end - 1, 1)
-        return bool(last) and last[0].kind == "gap"
-
-    def _add(self, part: Part) -> None:
-        if isinstance(part, Block):
-            self.ring.append(part.data)
-            return
-        if part.time is not None:
-            self.ring.note_time(part.offset, part.time)
-        key = (part.offset, part.kind, part.time)
-        if part.kind != "time" and key not in self._seen_marks:
-            self._seen_marks[key] = None
-            while len(self._seen_marks) > 1_000:  # noqa: PLR2004 - far more than a reconnect repeats
-                del self._seen_marks[next(iter(self._seen_marks))]
-            self.ring.add_marker(part)
 
     # --- telling -----------------------------------------------------------------------------------------
 

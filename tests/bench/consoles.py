@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
-from qarax_tui.client.console import FIRST_LINES
+from qarax_tui.client.console_log import FIRST_LINES
 from tests.bench import blank
 from tests.bench.measure import in_turns, median, percentile, ratios, spread
 from tests.bench.rows import Bench, Line, row

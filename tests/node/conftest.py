@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qarax_node.keeper_client import KeeperClient
+from tests.node.hosting import make_pool
 from tests.node.keeping import FakeVm, KeeperProcess, kill_vmms
 
 
@@ -53,3 +54,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", mounted], check=True)
     yield mounted
     subprocess.run(["umount", "-l", mounted], check=True)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    return make_pool(tmp_path / "pool")

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from qarax_node.drivers.base import Observation
+from qarax_node import processes
+from qarax_node.drivers.base import Observation, Status, StopHow
 from qarax_node.drivers.registry import Registry
 from qarax_node.keeper_client import KeeperClient
 from qarax_node.machines.host import Host
@@ -57,3 +58,15 @@ async def create_started(host: Host, pool: Path, **more: object) -> str:
     vm_id = await create(host, pool, **more)
     await host.get(vm_id).start()
     return vm_id
+
+
+def process_of(host: Host, vm_id: str) -> processes.Process:
+    run = host.get(vm_id).run
+    assert run is not None
+    return run.process
+
+
+def end_of(host: Host, vm_id: str) -> tuple[Status, StopHow]:
+    machine = host.get(vm_id)
+    assert machine.last_stop is not None
+    return machine.status, machine.last_stop.how

@@ -11,6 +11,7 @@ from qarax_server.settings import Auth
 from tests import secret_scan
 from tests.postgres import TestDatabase
 from tests.security.guarded import Tokens, make_tokens
+from tests.security.tls import Ca
 from tests.server.running import ControlPlane, Node, control_plane, settings_for
 
 SIZES = pytest.StashKey[dict[str, int]]()
@@ -65,3 +66,17 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
     await running.start()
     yield running
     await running.kill()
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Ca:
+    return Ca(tmp_path / "tls")
+
+
+@pytest.fixture
+async def started() -> AsyncIterator[list[Node]]:
+    """Nodes that are ended with the test."""
+    nodes: list[Node] = []
+    yield nodes
+    for node in nodes:
+        await node.kill()

@@ -13,6 +13,7 @@ from qarax_server.settings import Monitor, NodeTls, Settings
 from tests.postgres import TestDatabase
 from tests.server.running import ControlPlane, Node, settings_for, until
 
+OTHER_ID = "7d1f7f0e-3c8f-4a41-8f0e-0f0b6a1f6f0d"
 QUICK = Monitor(heartbeat_seconds=0.2, silence_seconds=1.0, reconnect_seconds=0.2, call_seconds=2.0)
 
 

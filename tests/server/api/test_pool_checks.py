@@ -94,3 +94,23 @@ async def test_a_round_asks_a_part_of_a_large_fleet_and_the_next_the_rest(
     assert (await said(api, unused))[0] == "error", "it is host a's turn"
     await checks.look()
     assert (await said(api, unused))[0] == "active"
+
+
+async def test_pools_in_use_are_looked_at_now_and_then(
+    api: Client, core: Core, pool: str, node: FileNode, tmp_path: Path
+) -> None:
+    (tmp_path / "pools" / "images").mkdir(parents=True)
+    (tmp_path / "pools" / "images" / "disk").write_bytes(b"x")
+    body = {"name": "disk", "storage_pool_id": pool, "object_type": "disk", "size_bytes": 0}
+    await create(api, "/storage-objects", body)
+    node.pool_refusal = "the directory is gone"
+    checks = PoolChecks(core.database, core.nodes)
+    await checks.look()
+    found = await get(api, f"/storage-pools/{pool}")
+    assert (found["status"], found["status_reason"]) == ("error", "host host-1: the directory is gone")
+    node.pool_refusal = ""
+    await checks.look()
+    found = await get(api, f"/storage-pools/{pool}")
+    assert (found["status"], found["status_reason"], found["capacity_bytes"]) == ("active", None, 10**9)
+    events = await get(api, f"/events?subject_id={pool}")
+    assert [event["action"] for event in events] == ["create", "check", "check"]

@@ -10,8 +10,7 @@ import pytest
 
 from qarax_server.control.core import Core
 from tests.fakes.file_node import running_file_node
-from tests.server.api.conftest import Client, create, get
-from tests.server.api.test_transfers import ended, eventually, transfer
+from tests.server.api.conftest import Client, create, ended, eventually, get, transfer
 
 UP = """
 UPDATE hosts SET

@@ -155,7 +155,7 @@ async def test_the_ring_is_bounded_and_history_can_push_the_live_end_out(
         assert feed.ring.detached
         assert feed.ring.size <= 600_000
         console.write(b"newest\n")
-        await until(lambda: feed.log_end == console.end > feed.ring.end_offset)
+        await until(lambda: feed.log.end == console.end > feed.ring.end_offset)
         assert "newest" not in texts(feed)
         while await feed.load_newer():
             assert feed.ring.size <= 600_000

@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from qarax_tui.app import Options, QaraxApp
 from qarax_tui.client.settings import ClientSettings
+from qarax_tui.screens.form import FieldRow
 from qarax_tui.screens.main import MainScreen
 from qarax_tui.screens.table_view import TableView
 from tests.fakes.control_plane import ControlPlane
@@ -102,3 +103,19 @@ async def dashboard(
             await pilot.pause(0.06)
         yield desk
     assert not app.failures, "".join(traceback.format_exception(app.failures[0]))
+
+
+async def open_view(desk: Desk, view_id: str) -> None:
+    await desk.main.show_root(view_id)
+    await desk.pilot.pause()
+
+
+async def fill(desk: Desk, **values: str) -> None:
+    for row in desk.screen.query(FieldRow):
+        if row.field.name in values:
+            row.query_one(Input).value = values[row.field.name]
+    await desk.pilot.pause()
+
+
+def sent(plane: ControlPlane, path: str) -> Any:
+    return [body for _, one, body in plane.bodies if one == path][-1]

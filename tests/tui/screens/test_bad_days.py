@@ -27,6 +27,8 @@ HOSTILE = (
     "",
     "x" * 5000,
 )
+
+
 KEYS = (*"abcdefghijklmnoprstuvwxyz", *"ADGHNOSTR", *"1234567", "enter", "escape", "space", "up", "down",
         "left", "right", "pageup", "pagedown", "home", "end", "tab", "slash", "colon", "question_mark",
         "ampersand", "ctrl+p", "ctrl+s", "ctrl+l", "backspace", "delete", "f5")  # fmt: skip
@@ -61,22 +63,6 @@ async def test_drawing_all_lines_is_not_lost_to_drawing_one() -> None:
             view.announce()
             view.announce_note()
             await desk.until(lambda: "Delete" not in desk.text().splitlines()[-1])
-
-
-async def test_a_search_that_found_nothing_is_said_until_one_finds_something() -> None:
-    async with ControlPlane() as plane:
-        ids = furnish(plane)
-        plane.console(ids["db-1"]).write(b"one needle\r\n" + b"hay\r\n" * 100)
-        async with dashboard(plane) as desk:
-            await desk.press("c", "slash")
-            await desk.type("needle")
-            await desk.press("enter")
-            await desk.until(lambda: "one needle" in desk.text())
-            await desk.press("N")
-            await desk.until(lambda: "No more “needle” above" in desk.text())
-            await desk.press("G", "N")
-            await desk.until(lambda: "one needle" in desk.text())
-            assert "No more" not in desk.text()
 
 
 async def test_nobody_there_at_start_is_a_banner_not_an_exit() -> None:
