@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textual import work
-from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.past import read_past
@@ -18,8 +17,6 @@ from qarax_tui.screens.vm_sections import Lines, events, operations
 from qarax_tui.widgets.card import Card
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from qarax_tui.client.changes import Changes
 
 
@@ -27,28 +24,13 @@ class HostView(Page, HostVerbs):
     """State, room and hypervisors beside its deployment, its VMs and what happened."""
 
     view_id = "host"
+    cards = (("state", "room", "drivers"), ("deployment", "vms", "operations", "events"))
 
     def __init__(self, host_id: str) -> None:
         super().__init__()
         self.host_id = host_id
         self.last: Host | None = None
         self.deployment = ""
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="host-scroll", classes="page"), Horizontal(classes="page-columns"):
-            with Vertical(classes="page-column"):
-                yield Card(id="host-state", classes="card")
-                yield Card(id="host-room", classes="card")
-                yield Card(id="host-drivers", classes="card")
-            with Vertical(classes="page-column"):
-                yield Card(id="host-deployment", classes="card")
-                yield Card(id="host-vms", classes="card")
-                yield Card(id="host-operations", classes="card")
-                yield Card(id="host-events", classes="card")
-
-    def on_mount(self) -> None:
-        self.draw()
-        self.ask()
 
     def hosts(self) -> list[Host]:
         found = self.fleet.hosts.get(self.host_id)

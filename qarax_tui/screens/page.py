@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 from textual import work
+from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from qarax_tui.client.errors import ClientError
 from qarax_tui.client.past import Past
 from qarax_tui.screens.view import View
 from qarax_tui.screens.vm_sections import Lines, unread
+from qarax_tui.widgets.card import Card
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
 
 AGAIN_SECONDS = 3
 WIDE = 110
@@ -16,11 +23,25 @@ WIDE = 110
 class Page(View):
     """Closed only by the operator; an object that is gone stays on the screen, and the page says so."""
 
+    cards: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """What stands in the left column and what in the right one; below each other where it is narrow."""
+
     def __init__(self) -> None:
         super().__init__()
         self.past = Past()
         self.problem = ""
         self._again_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id=f"{self.view_id}-scroll", classes="page"), Horizontal(classes="page-columns"):
+            for column in self.cards:
+                with Vertical(classes="page-column"):
+                    for name in column:
+                        yield Card(id=f"{self.view_id}-{name}", classes="card")
+
+    def on_mount(self) -> None:
+        self.draw()
+        self.ask()
 
     async def fetch(self) -> None:
         """Ask for what the page shows beside the cache; raises ClientError."""

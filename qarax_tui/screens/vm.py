@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual import work
-from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from qarax_tui.client.errors import ApiError, ClientError
 from qarax_tui.client.past import read_past
@@ -23,8 +22,6 @@ from qarax_tui.screens.verbs import VmVerbs
 from qarax_tui.widgets.card import Card
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from qarax_tui.client.changes import Changes
 
 _SAMPLE_SECONDS = 2
@@ -35,6 +32,7 @@ class VmView(Page, VmVerbs):
     """State, spec and devices beside load and what happened."""
 
     view_id = "vm"
+    cards = (("state", "spec", "devices"), ("load", "operations", "events", "placement"))
 
     def __init__(self, vm_id: str) -> None:
         super().__init__()
@@ -44,21 +42,7 @@ class VmView(Page, VmVerbs):
         self.samples = Samples()
         self.last: Vm | None = None
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="vm-scroll", classes="page"), Horizontal(classes="page-columns"):
-            with Vertical(classes="page-column"):
-                yield Card(id="vm-state", classes="card")
-                yield Card(id="vm-spec", classes="card")
-                yield Card(id="vm-devices", classes="card")
-            with Vertical(classes="page-column"):
-                yield Card(id="vm-load", classes="card")
-                yield Card(id="vm-operations", classes="card")
-                yield Card(id="vm-events", classes="card")
-                yield Card(id="vm-placement", classes="card")
-
     def on_mount(self) -> None:
-        self.draw()
-        self.ask()
         self._sample()
         self.set_interval(_SAMPLE_SECONDS, self._sample)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from textual import work
 from textual.geometry import Region, Size
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -37,6 +38,8 @@ class ConsoleBase(ScrollView):
 
     Followed: TypeAlias = console_messages.Followed
     Searched: TypeAlias = console_messages.Searched
+    empty = reactive("")
+    """The sentence shown while there is no line."""
 
     def __init__(self, **names: str) -> None:
         """`names` are `id` and `classes`."""
@@ -54,7 +57,6 @@ class ConsoleBase(ScrollView):
         self._loading = False
         self._beside: Timer | None = None
         self.selection: Stretch | None = None
-        self._empty = ""
 
     # --- for the screens ---------------------------------------------------------------------------------
 
@@ -107,18 +109,6 @@ class ConsoleBase(ScrollView):
     def show_times(self, show: bool) -> None:
         self._show_times = show
         self.update_window(all_rows=True)
-
-    @property
-    def empty(self) -> str:
-        """The sentence shown while there is no line."""
-        return self._empty
-
-    @empty.setter
-    def empty(self, sentence: str) -> None:
-        if sentence != self._empty:
-            self._empty = sentence
-            if not self._rows:
-                self.refresh()
 
     @property
     def _width(self) -> int:
@@ -246,7 +236,7 @@ class ConsoleBase(ScrollView):
         painter = self._painter = self._painter or ConsolePainter(self)
         width = self._width
         if not self._rows:
-            return sentence_line(self._empty, y, width, self.size.height, painter.time)
+            return sentence_line(self.empty, y, width, self.size.height, painter.time)
         if y >= len(self._rows) or self.feed is None:
             return Strip.blank(width, painter.plain)
         row = self._rows[y]

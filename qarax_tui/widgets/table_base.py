@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from textual.geometry import Region, Size
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -26,6 +27,9 @@ HEADER = 1
 class TableBase(ScrollView):
     """Rows under a header; the cursor's row keeps its line on the screen."""
 
+    empty = reactive("")
+    """The sentence shown while there are no rows."""
+
     def __init__(self, columns: Sequence[Column], **names: str) -> None:
         """`names` are `id` and `classes`."""
         super().__init__(id=names.get("id"), classes=names.get("classes"))
@@ -37,7 +41,6 @@ class TableBase(ScrollView):
         self._palette: Palette | None = None
         self._sort: tuple[str, bool] = ("", False)
         self._shift = 0
-        self._empty = ""
         self._laid_out = 0
 
     # --- content -----------------------------------------------------------------------------------------
@@ -46,17 +49,6 @@ class TableBase(ScrollView):
     def rows(self) -> Sequence[str]:
         """The ids shown, in order."""
         return self._selection.rows
-
-    @property
-    def empty(self) -> str:
-        """The sentence shown when there are no rows."""
-        return self._empty
-
-    @empty.setter
-    def empty(self, sentence: str) -> None:
-        if sentence != self._empty:
-            self._empty = sentence
-            self.refresh()
 
     def set_rows(self, ids: Sequence[str], getter: Callable[[str], Any]) -> None:
         """Shows these ids in this order; cursor, marks and scroll stay with their objects."""
@@ -191,7 +183,7 @@ class TableBase(ScrollView):
         if y < HEADER:
             return header_line(self._placed, self._sort, width, palette)
         if not self.rows:
-            return sentence_line(self._empty, y - HEADER, width, self._body_height, palette.empty)
+            return sentence_line(self.empty, y - HEADER, width, self._body_height, palette.empty)
         if at >= len(self.rows):
             return Strip.blank(width, palette.plain)
         row = self.rows[at]
