@@ -25,7 +25,7 @@ from aiohttp import web
 
 from tests.fakes.console_stream import FakeConsole, serve_console
 from tests.fakes.event_stream import serve_events
-from tests.fakes.resources import ACTION_STATUS, ALLOWED, PATHS, new_resource, now
+from tests.fakes.resources import ACTION_STATUS, ALLOWED, PATHS, counters, new_resource, now
 from tests.fakes.wire import paged
 
 
@@ -41,6 +41,7 @@ class ControlPlane:
         self.delay = 0.0
         self.heartbeat = heartbeat
         self.action_seconds = 0.0
+        self.counters = counters()
         self._consoles: dict[str, FakeConsole] = {}
         self._refusals: list[tuple[str, str, int, Any]] = []
         self._sequence = itertools.count(1)
@@ -275,8 +276,7 @@ class ControlPlane:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         found = self._find("vm", request.match_info["id"])
-        counters = {"cpu_usec": 1_000_000, "net0": {"rx_bytes": 10, "tx_bytes": 20}}
-        body = {"vm_id": found["id"], "status": found["status"], "counters": counters}
+        body = {"vm_id": found["id"], "status": found["status"], "counters": self.counters}
         return web.json_response({**body, "memory_actual_size": found["memory_size"]})
 
     async def _placement(self, request: web.Request) -> web.Response:

@@ -139,3 +139,12 @@ def new_resource(noun: str, **fields: Any) -> dict[str, Any]:
         stamped = {**stamped, "name": f"{noun.replace('_', '-')}-{next(_NUMBER)}"}
     body = {**stamped, **_DEFAULTS[noun], **fields}
     return {"vm_id": body["id"], **body} if noun == "orphan" else body
+
+
+def counters() -> dict[str, dict[str, int]]:
+    """What a running VM has used, by device."""
+    return {
+        "vmm": {"resident_bytes": 96 * 2**20, "cpu_milliseconds": 1520},
+        "disk0": {"read_bytes": 2**20, "write_bytes": 2**20},
+        "net0": {"rx_bytes": 10, "tx_bytes": 20},
+    }

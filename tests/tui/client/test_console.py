@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -261,3 +262,26 @@ async def test_a_flood_with_random_cuts_arrives_whole(
         await asyncio.sleep(0)
     await until(lambda: feed.ring.end_offset == console.end)
     assert b"".join(feed.raw()) == bytes(console.data)
+
+
+async def test_a_flood_wakes_whoever_watches_twenty_times_a_second(
+    plane: ControlPlane, vm: str, feed: ConsoleFeed
+) -> None:
+    plane.console(vm).write(b"login: ")
+    await live(feed)
+    await until(lambda: feed.ring.size > 0)
+    started, wakes = time.monotonic(), 0
+
+    async def watch() -> None:
+        nonlocal wakes
+        async for _ in feed.watch():
+            wakes += 1
+
+    watching = asyncio.create_task(watch())
+    for _ in range(200):
+        plane.console(vm).write(b"one more line\r\n")
+        await asyncio.sleep(0.002)
+    await until(lambda: feed.ring.end_offset == plane.console(vm).end)
+    seconds = time.monotonic() - started
+    watching.cancel()
+    assert 3 <= wakes <= seconds / 0.05 + 2

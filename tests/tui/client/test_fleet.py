@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qarax_tui.client.api import Api
+from qarax_tui.client.connection import Backoff
 from qarax_tui.client.event_stream import Frame, parse
 from qarax_tui.client.fleet import Fleet
 from tests.fakes.control_plane import ControlPlane
@@ -96,6 +97,11 @@ async def test_a_killed_server_is_a_state_and_nothing_is_listed_again(
     await until(lambda: fleet.connection.state == "live" and fleet.vms[vm].status == "paused")
     assert time.monotonic() - revived < 2.0
     assert ("GET", "/vms") not in plane.requests
+
+
+def test_however_long_it_was_away_the_next_try_is_less_than_two_seconds_off() -> None:
+    backoff = Backoff()
+    assert max(backoff.next() for _ in range(50)) < 2
 
 
 async def test_everything_is_listed_anew_when_the_events_are_forgotten(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import unicodedata
 
 from qarax_tui.app import Options, QaraxApp
@@ -38,8 +39,8 @@ async def test_when_the_server_goes_everything_loaded_still_works_and_it_comes_b
     async with ControlPlane() as plane:
         furnish(plane)
         async with dashboard(plane) as desk:
-            await desk.press("down", "down")
-            chosen = desk.table.table.cursor_id
+            await desk.press("space", "G", "k")
+            chosen, marked = desk.table.table.cursor_id, desk.table.table.marked
             await plane.kill()
             await desk.until(lambda: "Trying again" in desk.text())
             assert "away" in desk.text()
@@ -47,10 +48,12 @@ async def test_when_the_server_goes_everything_loaded_still_works_and_it_comes_b
             assert len(desk.table.order.ids) == 6
             await desk.press("escape", "s")
             await plane.revive()
+            back = time.monotonic()
             await desk.until(lambda: "● live" in desk.text())
+            assert time.monotonic() - back < 2
             assert "Trying again" not in desk.text()
-            desk.table.table.move_to(str(chosen))
             assert desk.table.table.cursor_id == chosen
+            assert desk.table.table.marked == marked
 
 
 async def test_drawing_all_lines_is_not_lost_to_drawing_one() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qarax_tui.screens.hypervisor_json import vm_config
 from tests.fakes.control_plane import ControlPlane
 from tests.tui.screens.dashboard import dashboard, open_view
 from tests.tui.screens.world import furnish
@@ -72,3 +73,31 @@ async def test_an_event_copies_what_it_is_about() -> None:
             await desk.until(lambda: bool(desk.table.order.ids))
             await desk.press("f", "y", "down", "enter")
             await desk.until(lambda: desk.app.clipboard == "web-2")
+
+
+async def test_an_own_action_is_copied_as_its_curl() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="running")
+        async with dashboard(plane) as desk:
+            await desk.press("p")
+            await desk.until(lambda: bool(desk.app.api.actions))
+            await desk.press("H")
+            await desk.until(lambda: "pause web-1" in desk.text())
+            await desk.press("y")
+            await desk.until(lambda: desk.app.clipboard.endswith(f"{plane.url}/vms/{vm}/pause"))
+            assert desk.app.clipboard.startswith("curl ")
+
+
+def test_the_hypervisor_s_json_has_disks_and_networks_as_it_names_them() -> None:
+    limit = {"bandwidth": {"size": 1, "refill_time": 2}}
+    net = {"id": "net0", "interface_type": "tap", "tap": "tap0", "mac": None, "rate_limiter": limit}
+    body = {
+        "boot_vcpus": 2, "max_vcpus": 4, "memory_size": 2**30, "memory_shared": True,
+        "networks": [net], "disks": [{"storage_object_id": "root", "image_type": "raw", "readonly": True}],
+        "kvm_hyperv": True, "cpu_topology": {"sockets": 1},
+    }  # fmt: skip
+    config = vm_config(body)
+    assert config["cpus"] == {"boot_vcpus": 2, "max_vcpus": 4, "topology": {"sockets": 1}, "kvm_hyperv": True}
+    assert config["memory"] == {"size": 2**30, "shared": True}
+    assert config["net"] == [{"id": "net0", "tap": "tap0", "rate_limiter_config": limit}]
+    assert config["disks"] == [{"path": "<storage object root>", "readonly": True, "image_type": "raw"}]

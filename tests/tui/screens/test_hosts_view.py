@@ -53,3 +53,15 @@ async def test_taking_a_host_down_asks() -> None:
             assert "Take alpha down?" in desk.text()
             await desk.press("y")
             await desk.until(lambda: desk.app.fleet.hosts[host].status == "down")
+
+
+async def test_an_address_is_changed_and_nothing_else_is_sent() -> None:
+    async with ControlPlane() as plane:
+        host = plane.add("host", name="alpha", status="up", address="10.0.0.11")
+        async with dashboard(plane) as desk:
+            await open_view(desk, "hosts")
+            await desk.press("e")
+            await fill(desk, address="10.0.0.99")
+            await desk.press("ctrl+s")
+            await desk.until(lambda: desk.app.fleet.hosts[host].address == "10.0.0.99")
+            assert sent(plane, f"/hosts/{host}")["address"] == "10.0.0.99"

@@ -1,14 +1,11 @@
-"""Views, breadcrumbs, commands, filters, help: where one goes and how one comes back."""
+"""Views, breadcrumbs, filters, sorting, jumps: where one goes and how one comes back."""
 
 from __future__ import annotations
 
-import pytest
 from textual.strip import Strip
-from textual.widgets import Input
 
 from qarax_tui.keys import ROOT_VIEWS
 from qarax_tui.screens.console import ConsolePage
-from qarax_tui.screens.help import Help
 from qarax_tui.screens.table_view import TableView
 from qarax_tui.widgets.console_view import ConsoleView
 from tests.fakes.control_plane import ControlPlane
@@ -108,71 +105,6 @@ async def test_a_broken_filter_is_said_and_the_one_before_stays() -> None:
             assert "missing )" in desk.text()
 
 
-@pytest.mark.parametrize(
-    ("typed", "view_id"),
-    [
-        ("hosts", "hosts"),
-        ("ev", "events"),
-        ("vms status=running", "vms"),
-        ("vm web-2", "vm"),
-        ("log", "actions"),
-    ],
-)
-async def test_commands_go_places(typed: str, view_id: str) -> None:
-    async with ControlPlane() as plane:
-        furnish(plane)
-        async with dashboard(plane) as desk:
-            await desk.press("colon")
-            await desk.type(typed)
-            await desk.press("enter")
-            await desk.until(lambda: desk.main.view.view_id == view_id)
-
-
-@pytest.mark.parametrize(
-    ("typed", "completed"),
-    [
-        ("ho", "hosts"),
-        ("vms st", "vms status=running"),
-        ("vms host=b", "vms host=beta"),
-        ("vm web-", "vm web-2"),
-        ("theme l", "theme light"),
-        ("sort me", "sort memory"),
-    ],
-)
-async def test_tab_completes_a_command(typed: str, completed: str) -> None:
-    async with ControlPlane() as plane:
-        furnish(plane)
-        async with dashboard(plane) as desk:
-            await desk.press("colon")
-            line = desk.main.query_one("#prompt-input", Input)
-            await desk.type(typed)
-            await desk.until(lambda: line._suggestion == completed)
-            await desk.press("tab")
-            assert line.value == completed
-
-
-async def test_an_unknown_command_is_said_and_keeps_the_line() -> None:
-    async with ControlPlane() as plane, dashboard(plane) as desk:
-        await desk.press("colon")
-        await desk.type("explode")
-        await desk.press("enter")
-        assert "There is no command explode" in desk.text()
-        await desk.press("s", "t", "escape")
-        assert desk.changes() == []
-
-
-async def test_a_name_after_a_verb_does_not_start_the_vm_under_the_cursor() -> None:
-    async with ControlPlane() as plane:
-        furnish(plane)
-        async with dashboard(plane) as desk:
-            desk.table.set_filter("status=shutdown")
-            await desk.press("g", "colon")
-            await desk.type("start web-2")
-            await desk.press("enter")
-            assert ":start takes no word, it acts under the cursor." in desk.text()
-            assert desk.changes() == []
-
-
 async def test_v_on_a_host_shows_its_vms() -> None:
     async with ControlPlane() as plane:
         furnish(plane)
@@ -197,31 +129,6 @@ async def test_sorting_by_every_column_that_is_shown() -> None:
             before = list(desk.table.order.ids)
             await desk.press("O")
             assert list(desk.table.order.ids) == before[::-1]
-
-
-async def test_help_lists_every_key_of_the_view() -> None:
-    async with ControlPlane() as plane, dashboard(plane, (120, 40)) as desk:
-        await desk.press("question_mark")
-        assert isinstance(desk.screen, Help)
-        for words in ("Power button, then force", "Its serial console", "Read-only", "Palette"):
-            assert words in desk.text()
-
-
-async def test_help_says_what_read_only_mode_turns_off() -> None:
-    async with ControlPlane() as plane, dashboard(plane, (120, 40)) as desk:
-        await desk.press("question_mark")
-        assert "dim is off" not in desk.text()
-        await desk.press("escape", "L", "question_mark")
-        assert "dim is off: read-only" in desk.text()
-
-
-async def test_the_palette_finds_a_vm() -> None:
-    async with ControlPlane() as plane:
-        furnish(plane)
-        async with dashboard(plane) as desk:
-            await desk.press("ctrl+p")
-            await desk.pilot.press(*"web-2")
-            await desk.until(lambda: "web-2" in desk.text() and "its details" in desk.text())
 
 
 async def test_a_jump_from_an_event_shows_its_object() -> None:

@@ -58,3 +58,34 @@ async def test_the_pulse_shows_failures_on_the_first_screen_however_many_hosts_t
         async with dashboard(plane, (80, 24)) as desk:
             await open_view(desk, "pulse")
             await desk.until(lambda: "vmlinux is not readable" in desk.text())
+
+
+async def test_an_operation_jumps_to_what_it_was_done_to() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await open_view(desk, "operations")
+            name = desk.app.fleet.operations[str(desk.table.table.cursor_id)].subject_name
+            await desk.press("enter")
+            await desk.until(lambda: desk.main.view.view_id == "vm")
+            assert f"VMs › {name}" in desk.text()
+
+
+@pytest.mark.parametrize(
+    ("line", "view_id", "shown"),
+    [
+        ("● running", "vms", "filter status=running"),
+        ("beta", "vms", "filter host=beta$"),
+        ("start db-4", "vm", "db-4"),
+    ],
+)
+async def test_every_line_of_the_pulse_goes_to_what_it_counts(line: str, view_id: str, shown: str) -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        async with dashboard(plane) as desk:
+            await open_view(desk, "pulse")
+            await desk.until(lambda: line in desk.text())
+            row = next(at for at, text in enumerate(desk.text().splitlines()[4:], 4) if line in text)
+            await desk.pilot.click(offset=(5, row))
+            await desk.until(lambda: desk.main.view.view_id == view_id)
+            assert shown in desk.text()

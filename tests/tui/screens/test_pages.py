@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import pytest
 
 from tests.fakes.control_plane import ControlPlane
@@ -69,3 +72,23 @@ async def test_an_adopted_vm_has_no_placement_which_is_no_failure_and_is_asked_f
             desk.main.view.tick()
             await desk.pilot.pause()
             assert plane.requests.count(("GET", f"/vms/{vm}/placement")) == 1
+
+
+async def test_load_is_sampled_only_while_the_details_are_open() -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status="running")
+        asked = ("GET", f"/vms/{vm}/metrics")
+        async with dashboard(plane) as desk:
+            assert asked not in plane.requests
+            await desk.press("enter")
+            await desk.until(lambda: "96 MiB" in desk.text())
+            assert "CPU" in desk.text()
+            plane.counters["vmm"]["cpu_milliseconds"] += 1_000
+            plane.counters["disk0"]["read_bytes"] += 64 * 2**20
+            await desk.until(lambda: re.search(r"CPU .* [1-9]\d* %", desk.text()) is not None)
+            assert re.search(r"Disk .* MiB/s", desk.text())
+            await desk.press("c")
+            await desk.until(lambda: desk.main.view.view_id == "console")
+            before = plane.requests.count(asked)
+            await asyncio.sleep(2.5)  # one more sample would have been due
+            assert plane.requests.count(asked) == before

@@ -101,3 +101,19 @@ async def test_pools_and_objects_that_go_together_are_told_apart() -> None:
             await open_view(desk, "storage")
             await desk.press("a", "D")
             assert "Delete 1 pool and 3 objects?" in desk.text()
+
+
+async def test_a_file_that_is_in_a_pool_becomes_an_object() -> None:
+    async with ControlPlane() as plane:
+        furnish(plane)
+        pool = next(iter(plane.resources["storage_pool"]))
+        async with dashboard(plane) as desk:
+            await open_view(desk, "storage")
+            await desk.press("N")
+            await fill(desk, name="data", path="/var/lib/qarax/images/data.raw")
+            await desk.press("ctrl+s")
+            await desk.until(lambda: getattr(desk.table.current(), "name", "") == "data")
+            told = {"name": "data", "storage_pool_id": pool, "object_type": "disk", "size_bytes": 0}
+            assert sent(plane, "/storage-objects") == told | {
+                "config": {"path": "/var/lib/qarax/images/data.raw"}
+            }

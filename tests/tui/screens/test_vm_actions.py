@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.widgets import Button, Input
 
 from qarax_tui.screens.confirm import Confirm
@@ -19,6 +20,16 @@ async def test_start_happens_at_once_and_shows() -> None:
             await desk.until(lambda: desk.app.fleet.vms[vm].status == "running")
             await desk.until(lambda: "● running" in desk.text())
             assert desk.changes() == [("POST", f"/vms/{vm}/start")]
+
+
+@pytest.mark.parametrize(("key", "before", "after"), [("p", "running", "paused"), ("r", "paused", "running")])
+async def test_pause_and_resume_happen_at_once(key: str, before: str, after: str) -> None:
+    async with ControlPlane() as plane:
+        vm = plane.add("vm", name="web-1", status=before)
+        async with dashboard(plane) as desk:
+            await desk.press(key)
+            await desk.until(lambda: desk.app.fleet.vms[vm].status == after)
+            assert desk.screen is desk.main
 
 
 async def test_an_action_that_does_not_fit_the_status_is_refused_here_with_the_status() -> None:
