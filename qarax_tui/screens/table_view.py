@@ -249,20 +249,23 @@ class TableView(View, Generic[Row]):
         self.table.clear_marks()
 
     def do_filter(self) -> None:
-        words = " ".join(f"{word}=" for word in self.filter_words())
+        words, cursor = " ".join(f"{word}=" for word in self.filter_words()), self.table.cursor_id
         self.main.ask(
             Asking(
                 "/",
                 self.filter.text,
                 self.set_filter,
                 lambda _: self.main.back_to_view(),
-                self._drop_filter,
+                lambda: self._drop_filter(cursor),
                 hint=f"text /regex/ !not {words}",
             )
         )
 
-    def _drop_filter(self) -> None:
+    def _drop_filter(self, cursor: str | None) -> None:
+        """Given up while it was typed: the cursor is where it was, if what was typed hid that row."""
         self.set_filter("")
+        if cursor is not None:
+            self.table.move_to(cursor)
         self.main.back_to_view()
 
     def step_back(self) -> bool:

@@ -97,6 +97,20 @@ async def test_a_filter_narrows_as_one_types_and_esc_takes_it_away() -> None:
             assert len(desk.table.order.ids) == len(desk.app.fleet.vms)
 
 
+async def test_a_filter_given_up_leaves_the_cursor_where_it_was_and_one_taken_where_it_is() -> None:
+    async with ControlPlane() as plane:
+        ids = furnish(plane)
+        async with dashboard(plane) as desk:
+            table = desk.table.table
+            table.move_to(ids["db-4"])
+            await desk.press("slash", *"web")
+            await desk.until(lambda: table.cursor_id == ids["web-2"])
+            await desk.press("escape")
+            assert table.cursor_id == ids["db-4"]
+            await desk.press("slash", *"web", "enter", "escape")
+            assert (table.cursor_id, len(table.rows)) == (ids["web-2"], 10)
+
+
 async def test_a_broken_filter_is_said_and_the_one_before_stays() -> None:
     async with ControlPlane() as plane:
         furnish(plane)
