@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import re
 import signal
@@ -175,6 +176,20 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
             await terminal.ends()
             assert b"Traceback" not in terminal.raw
             assert b"\x1b[?1049l" in terminal.raw
+
+
+async def test_what_is_copied_is_told_to_the_terminal(tmp_path: Path) -> None:
+    """By OSC 52, which also crosses SSH."""
+    async with ControlPlane() as plane:
+        plane.add("vm", name="web-1")
+        async with dashboard(tmp_path, plane, environment={"TMUX": ""}) as terminal:
+            await welcomed(terminal)
+            await terminal.until(lambda: under_cursor(terminal) == "web-1")
+            terminal.press("y")
+            await terminal.shows("Copy web-1 as")
+            terminal.press("\x1b[B\r")
+            told = b"\x1b]52;c;" + base64.b64encode(b"web-1") + b"\x07"
+            await terminal.until(lambda: told in terminal.raw)
 
 
 async def test_without_colours_it_writes_only_greys(tmp_path: Path) -> None:
