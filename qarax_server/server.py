@@ -21,7 +21,7 @@ from qarax_server.errors import DatabaseUnavailable, QaraxError, Unavailable
 from qarax_server.migrations import migrate
 from qarax_server.nodes.channels import Nodes
 from qarax_server.settings import Settings
-from qarax_server.store import events, operations, tokens
+from qarax_server.store import events, operations, tokens, transfers
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +146,7 @@ class Server:
                 async with self.core.database.connection() as c:
                     await events.delete_old_events(c, keep.events_days)
                     await operations.delete_old_operations(c, keep.operations_days)
+                    await transfers.delete_old_transfers(c, keep.operations_days)
             except QaraxError as error:
                 log.warning("old history stays for now: %s", error)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)

@@ -9,6 +9,7 @@ from qarax_server import queries
 from qarax_server.database import Connection, Transaction
 from qarax_server.errors import NotFound
 from qarax_server.models import Transfer, build
+from qarax_server.store.forgetting import forget
 from qarax_server.store.paging import Listing
 from qarax_server.store.reading import find_document
 
@@ -76,6 +77,11 @@ async def complete_transfer(tx: Transaction, transfer_id: str, object_id: str, s
 async def fail_transfer(tx: Transaction, transfer_id: str, error_message: str) -> bool:
     """End it without a file; say whether it was still open."""
     return await tx.execute(TRANSFERS.fail_transfer, id=transfer_id, error_message=error_message) > 0
+
+
+async def delete_old_transfers(c: Connection, days: int) -> int:
+    """Forget what ended long ago, and return how many went."""
+    return await forget(c, TRANSFERS.delete_old_transfers, days=days)
 
 
 async def list_import_paths(connection: Connection, host_id: str) -> list[str]:

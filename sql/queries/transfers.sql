@@ -67,6 +67,16 @@ UPDATE transfers
 SET status = 'failed', error_message = %(error_message)s, completed_at = now(), updated_at = now()
 WHERE id = %(id)s::uuid AND status IN ('pending', 'running');
 
+-- name: delete_old_transfers
+-- Forget some of those that ended longer ago than operations are kept; what they brought stays.
+DELETE FROM transfers
+WHERE
+    id IN (
+        SELECT t.id FROM transfers AS t
+        WHERE t.completed_at < now() - make_interval(days => %(days)s)
+        LIMIT %(most)s
+    );
+
 -- name: list_import_paths
 -- The directories of all pools a host has: a local copy may come from inside them.
 SELECT DISTINCT config ->> 'path' AS path FROM storage_pools

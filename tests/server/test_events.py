@@ -15,6 +15,13 @@ from qarax_server.store.events import Row
 from tests.server.running import ControlPlane, Node, start_control_plane, until
 
 STREAM = {"Accept": "text/event-stream"}
+ENDED_TRANSFER = """
+INSERT INTO transfers (name, source, object_type, transfer_type, status, storage_pool_id, completed_at)
+VALUES (
+    %(name)s, '/srv/file', 'disk', 'local_copy', 'failed', %(pool_id)s::uuid,
+    now() - make_interval(days => %(days)s)
+)
+"""
 
 
 async def frames(response: ClientResponse) -> AsyncIterator[dict[str, Any]]:
@@ -150,8 +157,11 @@ async def test_history_is_kept_for_the_configured_time(plane: ControlPlane, node
     """A server forgets when it starts, and every hour from then on."""
     host_id = await plane.add_host(node)
     await plane.ok("POST", f"/vms/{await plane.add_vm()}/start")
+    pool_id = await plane.ok("POST", "/storage-pools", {"name": "images", "pool_type": "local"})
     days = plane.server.settings.retention.events_days
     async with plane.server.core.database.connection() as c:
+        for name, age in (("long-ago", days), ("lately", days - 1)):
+            await c.execute(ENDED_TRANSFER, name=name, pool_id=pool_id, days=age)
         await c.execute("UPDATE events SET occurred_at = now() - make_interval(days => %(days)s)", days=days)
         await c.execute("UPDATE operations SET ended_at = now() - make_interval(days => %(days)s)", days=days)
     await plane.ok("PATCH", f"/hosts/{host_id}", {"host_user": "other"})
@@ -164,5 +174,7 @@ async def test_history_is_kept_for_the_configured_time(plane: ControlPlane, node
         await until(forgotten)
         assert [event["subject_id"] for event in await plane.ok("GET", "/events")] == [host_id]
         assert await plane.ok("GET", "/operations") == []
+        transfers = await plane.ok("GET", f"/storage-pools/{pool_id}/transfers")
+        assert [transfer["name"] for transfer in transfers] == ["lately"]
     finally:
         await another.stop()
