@@ -97,7 +97,7 @@ class Rules:
                 _up(host),
                 *(_file(host, path, home) for path, home in sorted(needs.files.items())),
                 _driver(host, needs.driver, judged.driver),
-                _enough("memory", needs.memory, self.free(host, "memory"), "bytes of memory"),
+                _enough("memory", needs.memory, self.free(host, "memory"), "MiB of memory", _MIB),
                 _enough("cpus", needs.vcpus, self.free(host, "cpus"), "vCPUs"),
             ],
         }
@@ -177,8 +177,9 @@ def _driver(host: Candidate, wanted: str | None, chosen: str | None) -> dict[str
     return _rule("driver", chosen is not None, wanted or "any", offered, f"usable drivers: {offered}")
 
 
-def _enough(rule: str, needed: int, free: int, unit: str) -> dict[str, Any]:
-    sentence = f"{needed} {unit} needed, {max(free, 0)} free"
+def _enough(rule: str, needed: int, free: int, unit: str, size: int = 1) -> dict[str, Any]:
+    """`size` is what the sentence counts in; figures are rounded apart, as in `_in_mib`."""
+    sentence = f"{-(-needed // size)} {unit} needed, {max(free, 0) // size} free"
     return _rule(rule, needed <= free, needed, max(free, 0), sentence)
 
 

@@ -84,8 +84,10 @@ def test_the_refusal_says_what_would_make_it_fit() -> None:
 
 
 def test_what_lacks_one_byte_does_not_look_as_if_it_fitted() -> None:
-    message = decide([host(memory_bytes=8 * GIB)], Needs(1, 8 * GIB + 1), LIMITS).message
-    assert "8193 MiB of memory needed, at most 8192 MiB free" in message
+    placement = decide([host(memory_bytes=8 * GIB)], Needs(1, 8 * GIB + 1), LIMITS)
+    assert "8193 MiB of memory needed, at most 8192 MiB free" in placement.message
+    rules = {rule["rule"]: rule["message"] for rule in placement.hosts[0]["rules"]}
+    assert rules["memory"] == "8193 MiB of memory needed, 8192 free"
 
 
 def test_the_host_that_comes_closest_says_what_would_make_it_fit() -> None:
