@@ -296,6 +296,5 @@ class Machine:
         return self.status is not source and self._refuse(source)
 
     def _refuse(self, source: Status) -> bool:
-        raise NodeError(
-            f"the VM is {self.status}; it must be {source} for this", code="wrong_status", kind="state"
-        )
+        words = f"the VM is {self.status}; it must be {source} for this"
+        raise NodeError(words, code="wrong_status", kind="state")
