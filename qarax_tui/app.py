@@ -170,6 +170,9 @@ class QaraxApp(Guarded, TypeAhead, inherit_bindings=False):
         if self.options.remembered is not None:
             preferences.save(self.options.remembered, self.preferences)
 
+    def action_redraw(self) -> None:
+        self.redraw()
+
     def redraw(self) -> None:
         """Paint every cell anew, for terminals that something else wrote to."""
         self._painted.forget()

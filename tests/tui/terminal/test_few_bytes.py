@@ -16,6 +16,7 @@ from tests.tui.terminal.desk import dashboard, under_cursor, welcomed
 from tests.tui.terminal.pty_screen import Terminal
 
 SIZES = ((80, 24), (160, 50))
+TOAST = "▌"
 MOVE, PAGE = 2_048, 8_192
 """Bytes; the first is a promise, the second twice what was seen at 160×50."""
 
@@ -23,7 +24,7 @@ MOVE, PAGE = 2_048, 8_192
 @asynccontextmanager
 async def a_hundred(folder: Path, size: tuple[int, int]) -> AsyncIterator[Terminal]:
     """A list longer than the screen, with nothing going on."""
-    async with ControlPlane(heartbeat=60) as plane:
+    async with ControlPlane(heartbeat=5) as plane:
         host = plane.add("host", name="wide-日本", status="up")
         for number in range(100):
             plane.add("vm", name=f"vm-{number:03}", status="running", host_id=host)
@@ -72,6 +73,7 @@ async def test_what_is_on_the_screen_is_what_a_redraw_paints(tmp_path: Path) -> 
             for key in chance.choices((*views, *moves, *others), k=5):
                 terminal.press(key)
                 await terminal.quiet(0.05)
+            await terminal.until(lambda: TOAST not in terminal.text)
             await terminal.quiet()
             _, *shown = terminal.cells
             await cost(terminal, "\x0c")
