@@ -51,7 +51,7 @@ class HostsView(HostVerbs, TableView[Host]):
             Column(
                 "address", "Address", lambda host: f"{host.address}:{host.port}", width=16, grow=1, priority=4
             ),
-            Column("status", "Status", _status, width=18, grow=4),
+            Column("status", "Status", _status, width=18, grow=10),
             Column("vms", "VMs", self._vms, width=4, align="right", priority=1),
             Column("cpus", "CPUs used", _cpus, width=9, align="right", priority=2),
             Column("memory", "Memory used", _memory, width=20, priority=2),
