@@ -89,6 +89,7 @@ class StateDirectory:
             for folder in reversed(missing):
                 folder.mkdir()
                 folder.chmod(mode)
+            self._let_pass(mode)
             for folder in (self.logs, self.images, self.runtime, self.path / "run"):
                 folder.mkdir(exist_ok=True)
             probe = self.path / ".writable"
@@ -100,6 +101,12 @@ class StateDirectory:
                 "Make it writable, or choose another with --state-dir."
             ) from error
         self._require_room()
+
+    def _let_pass(self, mode: int) -> None:
+        """The usual place may be there already, made for a pool and closed to the database's account."""
+        found = self.path.stat()
+        if self.path == default_path() and found.st_uid == os.geteuid():
+            self.path.chmod(found.st_mode | mode)
 
     def _require_room(self) -> None:
         numbers = os.statvfs(self.path)

@@ -15,6 +15,7 @@ from qarax_tui.stack import processes
 from qarax_tui.stack.accounts import database_account
 from qarax_tui.stack.errors import StackError
 from qarax_tui.stack.postgres import Postgres
+from qarax_tui.stack.state import StateDirectory
 from qarax_tui.stack.up import Options, up
 from tests.stack.conftest import Qarax
 
@@ -24,6 +25,18 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_the_usual_place_made_for_something_else_lets_the_database_pass(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, chosen = place / "usual", place / "chosen"
+    monkeypatch.setattr("qarax_tui.stack.state.default_path", lambda: usual)
+    for folder in (usual, chosen):
+        folder.mkdir(mode=0o700)
+        StateDirectory(folder).prepare()
+    passes = 0o711 if os.geteuid() == 0 else 0o700
+    assert [folder.stat().st_mode & 0o777 for folder in (usual, chosen)] == [passes, 0o700]
 
 
 def test_a_taken_port_names_its_holder_and_the_option(qarax: Qarax, place: Path) -> None:
