@@ -97,8 +97,8 @@ class Rules:
                 _up(host),
                 *(_file(host, path, home) for path, home in sorted(needs.files.items())),
                 _driver(host, needs.driver, judged.driver),
-                _enough("memory", needs.memory, self.free(host, "memory"), "MiB of memory", _MIB),
-                _enough("cpus", needs.vcpus, self.free(host, "cpus"), "vCPUs"),
+                _memory(needs.memory, self.free(host, "memory")),
+                _cpus(needs.vcpus, self.free(host, "cpus")),
             ],
         }
 
@@ -142,7 +142,10 @@ def explain(rules: Rules, groups: Mapping[str, Sequence[Judged]]) -> str:
     failed = next((rule for rule in closest["rules"] if not rule["passed"]), None)
     if failed is None:  # closed since the look: it did not keep what it promised, and a new look says why
         return "no host fits at this moment: try again"
-    remedy = _REMEDIES[last].format(**(_in_mib(failed) if last == "memory" else failed))
+    figures = dict(failed)
+    if last == "memory":
+        figures["needed"], figures["available"] = _in_mib(failed["needed"], failed["available"])
+    remedy = _REMEDIES[last].format(**figures)
     refused = ", ".join(f"{len(group)} by {rule}" for rule, group in up.items())
     return f"no host fits: {remedy} (hosts refused: {refused})"
 
@@ -156,9 +159,9 @@ _REMEDIES = {
 }
 
 
-def _in_mib(rule: Mapping[str, Any]) -> dict[str, int]:
+def _in_mib(needed: int, available: int) -> tuple[int, int]:
     """Rounded apart, so that what does not fit never looks as if it did."""
-    return {"needed": -(-rule["needed"] // _MIB), "available": rule["available"] // _MIB}
+    return -(-needed // _MIB), available // _MIB
 
 
 def _up(host: Candidate) -> dict[str, Any]:
@@ -177,10 +180,15 @@ def _driver(host: Candidate, wanted: str | None, chosen: str | None) -> dict[str
     return _rule("driver", chosen is not None, wanted or "any", offered, f"usable drivers: {offered}")
 
 
-def _enough(rule: str, needed: int, free: int, unit: str, size: int = 1) -> dict[str, Any]:
-    """`size` is what the sentence counts in; figures are rounded apart, as in `_in_mib`."""
-    sentence = f"{-(-needed // size)} {unit} needed, {max(free, 0) // size} free"
-    return _rule(rule, needed <= free, needed, max(free, 0), sentence)
+def _memory(needed: int, free: int) -> dict[str, Any]:
+    needs, has = _in_mib(needed, max(free, 0))
+    sentence = f"{needs} MiB of memory needed, {has} free"
+    return _rule("memory", needed <= free, needed, max(free, 0), sentence)
+
+
+def _cpus(needed: int, free: int) -> dict[str, Any]:
+    sentence = f"{needed} vCPUs needed, {max(free, 0)} free"
+    return _rule("cpus", needed <= free, needed, max(free, 0), sentence)
 
 
 def _rule(rule: str, passed: bool, needed: object, available: object, message: str) -> dict[str, Any]:
